@@ -1,0 +1,1 @@
+"""Decisions: Kafka record <-> share event."""

@@ -1,0 +1,99 @@
+"""The headers of a record: CloudEvents in binary content mode, and hop's beside them.
+
+Sources: CloudEvents Kafka protocol binding 1.0.2, section 3.2 (``ce_`` headers, UTF-8, ``content-type``); hop-client
+0.13 ``hop/io.py`` (``_id``: the 16 bytes of a UUID, ``_format``: the name of the model that reads the value).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from bridge.codecs.record import Headers, header
+from bridge.errors import Poison
+from bridge.events import ShareEvent, utc_text
+
+__all__ = ["Attributes", "encode_headers", "header_texts", "read_attributes", "schema_name"]
+
+SPEC_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """The CloudEvents attributes that a record's headers, or a structured event, carry."""
+
+    id: UUID
+    type: str
+    source: str
+    time: datetime
+
+
+def schema_name(event_type: str) -> str:
+    """Return the ``dataschema`` URI of an event type; the file of that name is in ``schemas/``."""
+    return f"urn:tom-bridge:schema:{event_type}"
+
+
+def encode_headers(event: ShareEvent) -> Headers:
+    """Return the headers of an event's record."""
+    texts = {
+        "content-type": "application/json",
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": str(event.id),
+        "ce_source": event.source,
+        "ce_type": event.type,
+        "ce_time": utc_text(event.time),
+        "ce_subject": event.body.subject,
+        "ce_dataschema": schema_name(event.type),
+        "_format": "json",
+    }
+    return (*((name, text.encode()) for name, text in texts.items()), ("_id", event.id.bytes))
+
+
+def read_attributes(texts: dict[str, str]) -> Attributes:
+    """Read CloudEvents attributes from their texts.
+
+    Raises
+    ------
+    Poison
+        If a required one is missing or malformed, or the specification's version is not 1.x.
+    """
+    missing = [name for name in ("specversion", "id", "source", "type") if not texts.get(name)]
+    if missing:
+        raise Poison("missing_attributes", f"CloudEvents attributes missing: {', '.join(missing)}")
+    if not texts["specversion"].startswith("1."):
+        raise Poison("cloudevents_version", "only CloudEvents 1.x is understood")
+    try:
+        return Attributes(
+            id=UUID(texts["id"]),
+            type=texts["type"],
+            source=texts["source"],
+            time=_read_time(texts.get("time", "")),
+        )
+    except ValueError as error:
+        raise Poison("bad_attributes", f"CloudEvents attributes malformed: {error}") from error
+
+
+def header_texts(headers: Headers) -> dict[str, str] | None:
+    """Return the ``ce_`` headers as texts without their prefix, or None if there is no ``ce_specversion``.
+
+    Raises
+    ------
+    Poison
+        If one of them is not UTF-8.
+    """
+    if header(headers, "ce_specversion") is None:
+        return None
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        if name.startswith("ce_"):
+            try:
+                texts.setdefault(name.removeprefix("ce_"), value.decode())
+            except UnicodeDecodeError as error:
+                raise Poison("bad_attributes", f"header {name} is not UTF-8") from error
+    return texts
+
+
+def _read_time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("time has no time zone")
+    return moment

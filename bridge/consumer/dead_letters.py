@@ -1,0 +1,90 @@
+"""Dead letters: what could not be written, with its bytes and the reason, on a topic of its own."""
+
+import json
+from datetime import datetime
+
+from bridge.blobs import sha256
+from bridge.codecs.record import ConsumedRecord, Record
+from bridge.consumer.outcome import Outcome
+from bridge.errors import BridgeError, Halt
+from bridge.events import utc_text
+from bridge.kafka.publisher import Publisher
+
+__all__ = ["DeadLetters", "dead_letter"]
+
+
+def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str, now: datetime) -> Record:
+    """Return the dead letter of a record: its own key, bytes and headers, and ours about it.
+
+    Parameters
+    ----------
+    consumed
+        The record.
+    outcome
+        Why it is one.
+    destination
+        Name of the consumer.
+    now
+        When.
+    """
+    texts = {
+        "dead_letter_reason": outcome.reason,
+        "dead_letter_detail": outcome.detail,
+        "dead_letter_destination": destination,
+        "dead_letter_origin": consumed.place,
+        "dead_letter_time": utc_text(now),
+        "dead_letter_candidates": json.dumps(list(outcome.candidates), ensure_ascii=False),
+        "dead_letter_items": json.dumps(
+            [[failure.item, failure.reason, failure.detail] for failure in outcome.failures[:200]], ensure_ascii=False
+        ),
+    }
+    own = tuple((name, text.encode()) for name, text in texts.items() if text not in ("", "[]"))
+    kept = tuple((name, value) for name, value in consumed.record.headers if not name.startswith("dead_letter_"))
+    return Record(key=consumed.record.key, value=consumed.record.value, headers=kept + own)
+
+
+class DeadLetters:
+    """The dead-letter topic of one consumer.
+
+    Parameters
+    ----------
+    publisher, topic
+        Where to.
+    destination
+        Name of the consumer.
+    """
+
+    def __init__(self, *, publisher: Publisher, topic: str, destination: str) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._destination = destination
+
+    def add(self, consumed: ConsumedRecord, outcome: Outcome, *, now: datetime) -> None:
+        """Publish a record as a dead letter; returns when the broker has it.
+
+        What is too large for the topic is named by its place, size and SHA-256 instead.
+
+        Raises
+        ------
+        Halt
+            If the broker does not take it. The record must not be committed then.
+        """
+        letter = dead_letter(consumed, outcome, destination=self._destination, now=now)
+        try:
+            self._send(letter)
+        except Halt as error:
+            if error.reason != "too_large_for_topic" or letter.value is None:
+                raise
+            about = (
+                ("dead_letter_left_out_bytes", str(len(letter.value)).encode()),
+                ("dead_letter_left_out_sha256", sha256(letter.value).encode()),
+            )
+            self._send(Record(key=letter.key, value=None, headers=letter.headers + about))
+
+    def _send(self, letter: Record) -> None:
+        try:
+            self._publisher.publish(self._topic, [letter])
+        except Halt:
+            raise
+        except BridgeError as error:
+            raise Halt("dead_letter_refused", f"the dead-letter topic {self._topic} does not take it: {error}") from error

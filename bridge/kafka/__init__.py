@@ -1,0 +1,1 @@
+"""Doors to Kafka: publisher, subscription, admin, embedded broker."""

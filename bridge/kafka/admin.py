@@ -1,0 +1,111 @@
+"""Asking a broker about its topics, and creating them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from bridge.errors import Misconfigured
+from bridge.kafka.connection import Connection, translate_error
+
+__all__ = ["Admin", "TopicInfo"]
+
+REQUEST_SECONDS = 10.0
+"""How long a question to the broker may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as the broker describes it."""
+
+    name: str
+    partitions: int
+    replicas: int
+
+
+class Admin:
+    """Questions to a broker that are not about records.
+
+    Parameters
+    ----------
+    connection
+        The stream.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last_error: KafkaError | None = None
+        config: dict[str, Any] = {**connection.config, "error_cb": self._on_error}
+        self._client = AdminClient(config)
+
+    def topics(self) -> dict[str, TopicInfo]:
+        """Return the topics that this login may see, by name.
+
+        Raises
+        ------
+        BridgeError
+            If the broker can't be reached or refuses the login.
+        """
+        try:
+            found = self._client.list_topics(timeout=REQUEST_SECONDS).topics
+        except KafkaException as error:
+            cause = self._last_error or error
+            raise translate_error(cause, self._connection, "listing topics") from error
+        return {
+            name: TopicInfo(name, len(topic.partitions), max((len(p.replicas) for p in topic.partitions.values()), default=0))
+            for name, topic in sorted(found.items())
+            if topic.error is None and not name.startswith("__")
+        }
+
+    def extents(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return first and next offset of each partition of a topic.
+
+        Raises
+        ------
+        Misconfigured
+            If there is no such topic.
+        BridgeError
+            If the broker can't be reached or refuses.
+        """
+        info = self.topics().get(topic)
+        if info is None:
+            raise Misconfigured(f"stream {self._connection.stream}: no topic {topic} that this login may see")
+        consumer = Consumer({**self._connection.config, "group.id": "tom-bridge.describe", "enable.auto.commit": False})
+        try:
+            return {
+                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=REQUEST_SECONDS)
+                for number in range(info.partitions)
+            }
+        except KafkaException as error:
+            raise translate_error(error, self._connection, f"describing {topic}") from error
+        finally:
+            consumer.close()
+
+    def create(self, topic: str, *, partitions: int, replicas: int) -> None:
+        """Create a topic; blocks until the broker has it.
+
+        Raises
+        ------
+        Misconfigured
+            If it exists already, or the broker cannot create topics (the embedded one makes them on first use).
+        BridgeError
+            If the broker can't be reached or refuses.
+        """
+        wanted = NewTopic(topic, num_partitions=partitions, replication_factor=replicas)
+        try:
+            self._client.create_topics([wanted], operation_timeout=REQUEST_SECONDS)[topic].result()
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Misconfigured(f"stream {self._connection.stream}: topic {topic} exists already") from error
+            if code in {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}:  # noqa: SLF001
+                raise Misconfigured(
+                    f"stream {self._connection.stream}: this broker can't create topics; the embedded one makes each on first use"
+                ) from error
+            raise translate_error(error, self._connection, f"creating topic {topic}") from error
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._last_error = error

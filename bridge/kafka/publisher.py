@@ -1,0 +1,109 @@
+"""Publishing: nothing is called published before the broker has confirmed it."""
+
+from collections.abc import Callable, Iterable
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from bridge.codecs.record import Record
+from bridge.errors import BridgeError, Retryable
+from bridge.kafka.connection import Connection, translate_error
+
+__all__ = ["Publisher"]
+
+DELIVERY_TIMEOUT_SECONDS = 30.0
+"""How long librdkafka itself tries to deliver a record before it gives up and says so."""
+
+
+class Publisher:
+    """An idempotent producer that waits for all in-sync replicas (``acks=all``).
+
+    Parameters
+    ----------
+    connection
+        The stream.
+    delivery_timeout_seconds
+        How long a record may wait for the broker.
+    """
+
+    def __init__(self, connection: Connection, *, delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS) -> None:
+        self._connection = connection
+        self._last_error: KafkaError | None = None
+        self._producer = Producer(
+            {
+                **connection.config,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "zstd",
+                "linger.ms": 20,
+                "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
+                "error_cb": self._on_error,
+            }
+        )
+
+    def publish(
+        self, topic: str, records: Iterable[Record], *, on_delivered: Callable[[int], None] = lambda _number: None
+    ) -> int:
+        """Publish records in order and return how many, all of them confirmed by the broker.
+
+        Blocks until the last one is confirmed.
+
+        Parameters
+        ----------
+        topic
+            Where to.
+        records
+            Any number; they are taken as fast as the broker takes them.
+        on_delivered
+            Called with the number confirmed so far, for progress.
+
+        Raises
+        ------
+        BridgeError
+            At the first record that the broker does not take; what was confirmed before stays published, and
+            publishing the same events again does no harm.
+        """
+        confirmed, failures = 0, list[BridgeError]()
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            nonlocal confirmed
+            if error is None:
+                confirmed += 1
+                on_delivered(confirmed)
+            else:
+                failures.append(self._failure(error, topic))
+
+        for record in records:
+            self._produce(topic, record, report)
+            if failures:
+                break
+        remaining = self._producer.flush(2 * DELIVERY_TIMEOUT_SECONDS)
+        if failures:
+            raise failures[0]
+        if remaining:
+            raise Retryable(f"stream {self._connection.stream}: {remaining} events are not confirmed by the broker")
+        return confirmed
+
+    def _produce(self, topic: str, record: Record, report: Callable[[KafkaError | None, Message], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value=record.value, key=record.key, headers=list(record.headers), on_delivery=report
+                )
+            except BufferError:
+                self._producer.poll(1.0)
+            except KafkaException as error:
+                raise translate_error(error, self._connection, f"publishing to {topic}") from error
+            else:
+                self._producer.poll(0)
+                return
+
+    def _failure(self, error: KafkaError, topic: str) -> BridgeError:
+        # A record that timed out says only that; why is what the client said last (a refused login, a closed port).
+        timed_out = error.code() in {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT}  # noqa: SLF001
+        cause = self._last_error if timed_out and self._last_error else error
+        return translate_error(cause, self._connection, f"publishing to {topic}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  says less than what came before it
+            self._last_error = error
+

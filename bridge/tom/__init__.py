@@ -1,0 +1,1 @@
+"""Doors to a TOM's REST API: session, matching, writing, reading."""

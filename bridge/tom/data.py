@@ -1,0 +1,238 @@
+"""Writing reduced datums and data products at a TOM, each once."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.errors import Rejected
+from bridge.events import DataProduct, ReducedDatum, TargetIdentity, TomIdentity, canonical_json
+from bridge.tom.session import TomSession
+from bridge.tom.written import Failure, Written
+from bridge.translate.datums import DatumRequest, datum_request
+from bridge.translate.dialect import Dialect, dialect_of
+from bridge.translate.targets import KnownTarget
+from bridge.verdict import Answer, judge, says_already_exists, says_invisible_target
+
+__all__ = ["DataWriter", "product_id"]
+
+
+class DataWriter:
+    """Writes reduced datums and data products at one TOM.
+
+    Parameters
+    ----------
+    session
+        The TOM.
+    original_source
+        Whether ``source_name`` is where the source TOM had a datum from, instead of that TOM's name.
+    """
+
+    def __init__(self, *, session: TomSession, original_source: bool) -> None:
+        self._session = session
+        self._original_source = original_source
+
+    def write_datums(
+        self, datums: Iterable[ReducedDatum], *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
+    ) -> Written:
+        """Write datums of one target, each once; what is there already counts as present.
+
+        Parameters
+        ----------
+        datums
+            From the event.
+        tom, target
+            The source TOM, and the target there.
+        known
+            The target here.
+
+        Raises
+        ------
+        Rejected
+            ``target_not_changeable`` if the account may see the target but not change it.
+        """
+        dialect = dialect_of(self._session.dialect)
+        written = Written(target_id=known.id)
+        rows = _Rows(self._session, known.id, dialect)
+        for number, datum in enumerate(datums):
+            item = f"datum {number} ({datum.data_type}, {datum.timestamp.isoformat()})"
+            problem = dialect.unstorable(datum)
+            if problem is not None:
+                written.failures.append(Failure(item, "unstorable", problem))
+                continue
+            request = datum_request(
+                datum,
+                target_id=known.id,
+                tom=tom,
+                target=target,
+                original_source=self._original_source,
+                reserved=dialect.reserved_keys,
+            )
+            for key, name in request.renamed.items():
+                written.notes.append(f"{item}: key {key!r} is stored as {name!r}")
+            try:
+                self._write_datum(request, rows, written, item)
+            except Rejected as error:
+                if error.reason == "target_not_changeable":
+                    raise
+                written.failures.append(Failure(item, error.reason, error.detail))
+        return written
+
+    def _write_datum(self, request: DatumRequest, rows: "_Rows", written: Written, item: str) -> None:
+        answer = self._post_datum(request)
+        if answer.status == 500 and not rows.has(request):
+            answer = self._post_datum(request)
+        if answer.status == 201 and answer.ok:
+            rows.add(request)
+            written.written += 1
+        elif rows.says_duplicate(answer) and rows.has(request):
+            written.present += 1
+        elif answer.ok and answer.body.get("already_exists"):
+            # 3.x takes it for another measurement that it has; a version of its own keeps the two apart.
+            answer = self._post_datum(request.kept_apart())
+            if not answer.ok:
+                raise judge(answer)
+            is_new = answer.status == 201
+            written.written += is_new
+            written.present += not is_new
+            rows.add(request)
+            if is_new:
+                written.notes.append(f"{item}: stored with a reduction_version of its own, beside a similar one")
+        else:
+            raise judge(answer)
+
+    def _post_datum(self, request: DatumRequest) -> Answer:
+        answer = self._session.post("api/reduceddatums/", request.body)
+        if says_invisible_target(answer) and not self._session.prove():
+            answer = self._session.post("api/reduceddatums/", request.body)
+        if says_invisible_target(answer):
+            raise Rejected(
+                "target_not_changeable",
+                f"the account may not change target {request.body['target']} there, or it is gone; "
+                "the TOM's administrator has to give the account view and change rights on all targets",
+            )
+        return answer
+
+    def write_product(
+        self, product: DataProduct, content: bytes, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
+    ) -> Written:
+        """Upload a data product once, and so have it processed; if the TOM refuses it, write its datums instead.
+
+        Parameters
+        ----------
+        product
+            From the event.
+        content
+            Its bytes, verified.
+        tom, target
+            The source TOM, and the target there.
+        known
+            The target here.
+        """
+        identifier = product_id(product, tom=tom, target=target)
+        written = Written(target_id=known.id)
+        problem: Rejected | None = None
+        try:
+            stored = self._upload(product, content, identifier, known, written)
+        except Rejected as error:
+            if error.reason == "target_not_changeable":
+                raise
+            stored, problem = None, error
+        if problem is not None:
+            written.failures.append(Failure(f"product {product.name!r}", problem.reason, problem.detail))
+        if product.datums and (problem is not None or (stored is not None and not self._has_datums(stored))):
+            one_by_one = self.write_datums(product.datums, tom=tom, target=target, known=known)
+            written.written += one_by_one.written
+            written.present += one_by_one.present
+            written.failures += one_by_one.failures
+            written.notes += [*one_by_one.notes, f"product {product.name!r}: its datums were written one by one"]
+        return written
+
+    def _upload(
+        self, product: DataProduct, content: bytes, identifier: str, known: KnownTarget, written: Written
+    ) -> int | None:
+        """Upload a product; returns the primary key of one that was there before, None for a new one."""
+        fields = {
+            "target": known.id,
+            "data_product_type": product.data_product_type,
+            "product_id": identifier,
+            "extra_data": product.extra_data,
+        }
+        answer = self._session.upload("api/dataproducts/", fields, product.name, content)
+        if says_invisible_target(answer) and not self._session.prove():
+            answer = self._session.upload("api/dataproducts/", fields, product.name, content)
+        if answer.status == 201 and answer.ok:
+            written.written += 1
+            return None
+        if says_invisible_target(answer):
+            raise Rejected("target_not_changeable", f"the account may not change target {known.id} there")
+        exists = answer.ok and answer.body.get("already_exists")
+        if exists or answer.status == 500 or says_already_exists(answer.body, "product_id"):
+            stored = self._find_product(identifier, known)
+            if stored is not None:
+                written.present += 1
+                return stored
+        if answer.ok or says_already_exists(answer.body, "product_id"):
+            raise Rejected("product_id_taken", f"the product_id {identifier!r} belongs to another target there")
+        if answer.status == 500 and answer.is_json:
+            raise Rejected("product_not_processed", "the TOM could not process the file into reduced datums")
+        raise judge(answer)
+
+    def _find_product(self, identifier: str, known: KnownTarget) -> int | None:
+        rows = self._session.get_ok("api/dataproducts/", {"target_name": known.identity.name, "limit": 100_000})
+        for row in rows["results"]:
+            if row["product_id"] == identifier and row["target"] == known.id:
+                return int(row["id"])
+        return None
+
+    def _has_datums(self, stored: int) -> bool:
+        # A TOM that died between storing the file and processing it has the one without the other.
+        rows = self._session.get_ok("api/reduceddatums/", {"data_product__id": stored, "limit": 1})
+        return int(rows["count"]) > 0
+
+
+def product_id(product: DataProduct, *, tom: TomIdentity, target: TargetIdentity) -> str:
+    """Return the ``product_id`` of a product at a destination: unique to source, product, content and target."""
+    own = product.origin.primary_key if product.origin else product.product_id or product.name
+    key = target.primary_key if target.primary_key is not None else target.name
+    digest = hashlib.sha256(canonical_json([tom.url, own, product.sha256, key])).hexdigest()
+    return f"tom-bridge {digest[:32]} {product.product_id or product.name}"[:255]
+
+
+class _Rows:
+    """The datums that a target has at the TOM, asked for once, when in doubt."""
+
+    def __init__(self, session: TomSession, target_id: int, dialect: Dialect) -> None:
+        self._session = session
+        self._target_id = target_id
+        self._dialect = dialect
+        self._by_type: dict[str, dict[datetime, list[dict[str, Any]]]] = {}
+        self._added: set[str] = set()
+
+    @staticmethod
+    def says_duplicate(answer: Answer) -> bool:
+        """Whether an answer may mean that the datum is there: 200 of 3.x, 500 of 2.x."""
+        return answer.status == 500 or (answer.ok and bool(answer.body.get("already_exists")))
+
+    def add(self, request: DatumRequest) -> None:
+        """Note a datum that was just written."""
+        self._added.add(request.body["source_location"])
+
+    def has(self, request: DatumRequest) -> bool:
+        """Whether the datum is there."""
+        if request.body["source_location"] in self._added:
+            return True
+        data_type = str(request.body["data_type"])
+        if data_type not in self._by_type:
+            self._by_type[data_type] = self._ask(data_type)
+        moment = datetime.fromisoformat(request.body["timestamp"]).astimezone(UTC)
+        return any(self._dialect.is_row(row, request) for row in self._by_type[data_type].get(moment, ()))
+
+    def _ask(self, data_type: str) -> dict[datetime, list[dict[str, Any]]]:
+        query = {"target__id": self._target_id, "data_type": data_type, "limit": 10_000_000}
+        by_moment: dict[datetime, list[dict[str, Any]]] = {}
+        rows: Sequence[dict[str, Any]] = self._session.get_ok("api/reduceddatums/", query)["results"]
+        for row in rows:
+            moment = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)
+            by_moment.setdefault(moment, []).append(row)
+        return by_moment

@@ -1,0 +1,201 @@
+"""Reduced datums: what a TOM's API says of them, and the one payload that both dialects take."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from bridge.events import (
+    AstrometryDatum,
+    OtherDatum,
+    PhotometryDatum,
+    ReducedDatum,
+    SpectroscopyDatum,
+    TargetIdentity,
+    TomIdentity,
+    datum_identity,
+    utc_text,
+)
+
+__all__ = ["DatumRequest", "datum_request", "origin_address", "read_datum", "same_moment"]
+
+_SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "photometry": {
+        "brightness": ("brightness", "magnitude", "mag"),
+        "brightness_error": ("brightness_error", "error", "magnitude_error", "mag_err"),
+        "bandpass": ("bandpass", "filter", "band", "f"),
+        "limit": ("limit",),
+        "unit": ("unit",),
+        "exposure_time": ("exposure_time",),
+    },
+    "spectroscopy": {
+        "flux": ("flux",),
+        "wavelength": ("wavelength", "wave", "wl", "lambda"),
+        "flux_error": ("flux_error", "error", "err", "f_error"),
+        "flux_unit": ("flux_unit", "flux_units", "f_unit", "f_units"),
+        "wavelength_unit": (
+            "wavelength_unit", "wavelength_units", "w_unit", "w_units", "lambda_unit", "lambda_units",
+        ),
+        "setup": ("setup",),
+        "exposure_time": ("exposure_time",),
+    },
+    "astrometry": {
+        "ra": ("ra", "right_ascension", "ra_deg"),
+        "dec": ("dec", "declination", "dec_deg"),
+        "ra_error": ("ra_error", "right_ascension_error", "ra_err"),
+        "dec_error": ("dec_error", "declination_error", "dec_err"),
+        "ra_error_units": ("ra_error_units", "ra_err_units"),
+        "dec_error_units": ("dec_error_units", "dec_err_units"),
+    },
+}  # fmt: skip
+"""Names under which TOMs store one thing, by data type (``tom_dataproducts.models`` of TOM Toolkit 3)."""
+_COMMON = ("telescope", "instrument", "reduction_version")
+_MODELS: Mapping[str, type[PhotometryDatum | SpectroscopyDatum | AstrometryDatum]] = {
+    "photometry": PhotometryDatum,
+    "spectroscopy": SpectroscopyDatum,
+    "astrometry": AstrometryDatum,
+}
+_SENT_AS: Mapping[str, Mapping[str, str]] = {
+    "photometry": {"brightness": "magnitude", "brightness_error": "error", "bandpass": "filter"},
+    "spectroscopy": {"flux_unit": "flux_units", "wavelength_unit": "wavelength_units"},
+    "astrometry": {},
+}
+"""Our field names -> the keys of the payload, where they differ: 2.x's, which 3.x takes too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatumRequest:
+    """The POST that writes one datum, and what it cannot carry unchanged."""
+
+    datum: ReducedDatum
+    body: Mapping[str, Any]
+    renamed: Mapping[str, str]
+    """Keys that had to be stored under another name: original -> stored."""
+
+    def kept_apart(self) -> "DatumRequest":
+        """Return the same with a ``reduction_version`` of its own, for 3.x's notion of a duplicate."""
+        own = str(self.body["value"].get("reduction_version", ""))[:25]
+        version = f"{own} tom-bridge {str(self.datum.id)[:12]}".strip()
+        value = {**self.body["value"], "reduction_version": version}
+        return DatumRequest(datum=self.datum, body={**self.body, "value": value}, renamed=self.renamed)
+
+
+def read_datum(row: Mapping[str, Any], source_url: str) -> ReducedDatum | None:
+    """Read a datum from the API's JSON of either dialect, with its identity.
+
+    Returns
+    -------
+    ReducedDatum or None
+        None for a photometric row of 3.x without brightness: an upper limit, whose value that API does not show.
+    """
+    data_type = str(row["data_type"]).lower()
+    common = {
+        "data_type": data_type,
+        "timestamp": row["timestamp"],
+        "source_name": row.get("source_name") or "",
+        "source_location": row.get("source_location") or "",
+    }
+    datum = _read_typed(common, row["value"]) if data_type in _MODELS else None
+    if datum is None:
+        if is_hidden_limit(row):
+            return None
+        datum = OtherDatum.model_validate(common | {"value": row["value"]})
+    return datum.model_copy(update={"id": datum_identity(source_url, datum)})
+
+
+def is_hidden_limit(row: Mapping[str, Any]) -> bool:
+    """Whether a row is what 3.x shows of an upper limit: no brightness, and the keys of its representation alone."""
+    value = row["value"]
+    shown = {"brightness", "brightness_error", "bandpass", "unit", "telescope", "instrument"}
+    return row["data_type"] == "photometry" and isinstance(value, Mapping) and set(value) == shown
+
+
+def datum_request(
+    datum: ReducedDatum,
+    *,
+    target_id: int,
+    tom: TomIdentity,
+    target: TargetIdentity,
+    original_source: bool,
+    reserved: Callable[[str], frozenset[str]],
+) -> DatumRequest:
+    """Return the POST that writes a datum.
+
+    Parameters
+    ----------
+    datum
+        From the event.
+    target_id
+        Primary key of the target at the destination.
+    tom, target
+        The source TOM, and the target there.
+    original_source
+        Whether ``source_name`` is where the source TOM had it from, instead of that TOM's name.
+    reserved
+        For a data type, the keys that must not stand in ``value`` because the dialect takes them for something else.
+    """
+    if isinstance(datum, OtherDatum):
+        extra, value = datum.value, {}
+    else:
+        sent_as = _SENT_AS[datum.data_type]
+        fields = datum.model_dump(
+            mode="json",
+            exclude={"id", "data_type", "timestamp", "source_name", "source_location", "origin", "extra"},
+            exclude_none=True,
+        )
+        value = {sent_as.get(key, key): item for key, item in fields.items() if item not in ("", [])}
+        extra = dict(datum.extra)
+    renamed = {}
+    if isinstance(extra, Mapping):
+        taken = reserved(datum.data_type) | value.keys()
+        for key, item in extra.items():
+            name = key
+            while name in taken or (name != key and name in extra):
+                name = f"original_{name}"
+            if name != key:
+                renamed[key] = name
+            value[name] = item
+    identity = datum.id or datum_identity(tom.url, datum)
+    body = {
+        "target": target_id,
+        "data_type": datum.data_type,
+        "timestamp": utc_text(datum.timestamp),
+        "source_name": (datum.source_name if original_source and datum.source_name else tom.name)[:100],
+        "source_location": origin_address(tom, target, identity),
+        "value": dict(sorted(value.items())) if isinstance(extra, Mapping) else extra,
+    }
+    return DatumRequest(datum=datum.model_copy(update={"id": identity}), body=body, renamed=renamed)
+
+
+def origin_address(tom: TomIdentity, target: TargetIdentity, datum_id: str) -> str:
+    """Return the ``source_location`` of a datum: the target's page at the source TOM, marked with the datum's identity."""
+    page = f"{tom.url}targets/{target.primary_key}/" if target.primary_key is not None else tom.url
+    address = f"{page}#datum={datum_id[:32]}"
+    return address if len(address) <= 200 else f"urn:tom-bridge:datum:{datum_id}"
+
+
+def same_moment(one: str, other: str) -> bool:
+    """Whether two ISO times are the same moment."""
+    return datetime.fromisoformat(one) == datetime.fromisoformat(other)
+
+
+def _read_typed(common: Mapping[str, Any], value: Any) -> ReducedDatum | None:
+    """Read a typed datum, or return None if its value does not have that type's shape."""
+    if not isinstance(value, Mapping):
+        return None
+    data_type = common["data_type"]
+    rest = dict(value)
+    fields: dict[str, Any] = {}
+    for name, synonyms in _SYNONYMS[data_type].items():
+        found = next((synonym for synonym in synonyms if rest.get(synonym) is not None), None)
+        if found is not None:
+            fields[name] = rest.pop(found)
+        rest = {key: item for key, item in rest.items() if not (key in synonyms and item is None)}
+    fields |= {name: rest.pop(name) for name in _COMMON if isinstance(rest.get(name), str)}
+    rest = {key: item for key, item in rest.items() if not (key in _COMMON and item is None)}
+    try:
+        return _MODELS[data_type].model_validate({**common, **fields, "extra": rest})
+    except ValidationError:
+        return None

@@ -1,0 +1,36 @@
+"""The one place that knows which dialects of TOM Toolkit's API there are."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from bridge.events import DataProductShared, ReducedDatum, ReducedDatumsShared, Target, TargetShared
+from bridge.translate import toolkit2, toolkit3
+from bridge.translate.datums import DatumRequest
+
+__all__ = ["Dialect", "dialect_of"]
+
+
+class Dialect(Protocol):
+    """What a dialect's module answers."""
+
+    LABEL: str
+
+    def reserved_keys(self, data_type: str, /) -> frozenset[str]:
+        """Return the keys of a datum's value that would not be stored as they are."""
+
+    def unstorable(self, datum: ReducedDatum, /) -> str | None:
+        """Return why a datum can't be stored, as far as that is known beforehand."""
+
+    def unstorable_extras(self, target: Target, /) -> frozenset[str]:
+        """Return the keys of a target's extras that are not stored."""
+
+    def provenance(self, event: TargetShared | ReducedDatumsShared | DataProductShared, /) -> Mapping[str, str]:
+        """Return the fields of a target that say who shared it."""
+
+    def is_row(self, row: Mapping[str, Any], request: DatumRequest, /) -> bool:
+        """Whether a row of the destination is the datum."""
+
+
+def dialect_of(major: Literal[2, 3]) -> Dialect:
+    """Return the rules for a major version of TOM Toolkit."""
+    return toolkit2 if major == 2 else toolkit3

@@ -1,0 +1,111 @@
+"""What is particular about TOM Toolkit 3.x: typed columns, and its own notion of a duplicate.
+
+Measured on 3.1.0. Keys in a datum's ``value`` that are fields of the model override what the request says of source,
+target, time or type, so they are renamed. A duplicate is answered with 200, also when only time, bandpass, brightness and
+instrument are equal; `is_row` tells whether the row that is there is ours.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.events import (
+    DataProductShared,
+    OtherDatum,
+    PhotometryDatum,
+    ReducedDatum,
+    ReducedDatumsShared,
+    Target,
+    TargetShared,
+)
+from bridge.translate.datums import DatumRequest, same_moment
+
+__all__ = ["LABEL", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
+
+LABEL = "3.x"
+
+_ENVELOPE = frozenset(
+    {"id", "target", "data_product", "data_type", "timestamp", "value", "source_name", "source_location"}
+)
+_COLUMNS = frozenset({"telescope", "instrument", "reduction_version"})
+_TAKEN: Mapping[str, frozenset[str]] = {
+    "photometry": frozenset(
+        "brightness magnitude mag error brightness_error magnitude_error mag_err bandpass filter band f limit unit "
+        "exposure_time".split()
+    ),
+    "spectroscopy": frozenset(
+        "flux f wavelength wave wl lambda error err flux_error f_error flux_unit f_unit flux_units f_units "
+        "wavelength_unit w_unit wavelength_units w_units lambda_unit lambda_units setup exposure_time".split()
+    ),
+    "astrometry": frozenset(
+        "ra right_ascension ra_deg dec declination dec_deg ra_error right_ascension_error ra_err dec_error "
+        "declination_error dec_err ra_error_units ra_err_units dec_error_units dec_err_units".split()
+    ),
+}
+"""Keys that 3.x takes for columns, by data type (``tom_dataproducts.models.try_parse_reduced_datum``)."""
+_TARGET_FIELDS = frozenset(Target.model_fields) - {"aliases", "primary_key", "extras"} | {
+    "id", "created", "modified", "permissions",
+}  # fmt: skip
+
+
+def reserved_keys(data_type: str) -> frozenset[str]:
+    """Return the keys of a datum's value that 3.x would take for something else."""
+    return _ENVELOPE | _COLUMNS | _TAKEN[data_type] if data_type in _TAKEN else _ENVELOPE
+
+
+def unstorable(datum: ReducedDatum) -> str | None:
+    """Return why a datum can't be stored, as far as that is known beforehand."""
+    if isinstance(datum, PhotometryDatum) and not datum.bandpass:
+        return "TOM Toolkit 3 stores no photometry without a bandpass"
+    if isinstance(datum, OtherDatum) and not (isinstance(datum.value, dict) and datum.value):
+        return "TOM Toolkit 3 stores no value that is not a dictionary with something in it"
+    return None
+
+
+def unstorable_extras(target: Target) -> frozenset[str]:
+    """Return the keys of a target's extras that 3.x drops, because a field of the target has that name."""
+    return _TARGET_FIELDS & target.extras.keys()
+
+
+def provenance(event: TargetShared | ReducedDatumsShared | DataProductShared) -> Mapping[str, str]:
+    """Return the fields of a target that say who shared it."""
+    return {"shared_from": event.tom.name, "shared_by": event.submitter}
+
+
+def is_row(row: Mapping[str, Any], request: DatumRequest) -> bool:
+    """Whether a row of the destination is the datum.
+
+    The mark in ``source_location`` decides where there is one. Without it everything that the API shows must be equal, the
+    source's name included.
+    """
+    body = request.body
+    if row["source_location"] == body["source_location"]:
+        return True
+    if "#datum=" in row["source_location"] or row["source_location"].startswith("urn:tom-bridge:datum:"):
+        return False
+    return (
+        str(row["data_type"]).lower() == str(body["data_type"]).lower()
+        and same_moment(row["timestamp"], body["timestamp"])
+        and row["source_name"] == body["source_name"]
+        and _shown(request.datum) == _given(row["value"])
+    )
+
+
+def _shown(datum: ReducedDatum) -> dict[str, Any]:
+    """Return what 3.x's API would show of a datum, without what is empty."""
+    if isinstance(datum, OtherDatum):
+        value = datum.value if isinstance(datum.value, dict) else {}
+        return {key: item for key, item in value.items() if key not in _ENVELOPE | _COLUMNS}
+    shown = datum.model_dump(
+        mode="json",
+        exclude={
+            "id", "data_type", "timestamp", "source_name", "source_location", "origin", "extra",
+            "limit", "exposure_time", "reduction_version", "setup",
+        },
+    )  # fmt: skip
+    if "flux_error" in shown:
+        shown["error"] = shown.pop("flux_error")
+    return _given(shown)
+
+
+def _given(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if item not in (None, "", [])}
