@@ -558,4 +558,3 @@ class ShareEvent:
     def source(self) -> str:
         """CloudEvents ``source``: the source TOM's URL."""
         return self.body.tom.url
-

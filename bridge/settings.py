@@ -350,7 +350,9 @@ class Settings:
         """Return the entry of a TOM; raises `Misconfigured` if it is something else."""
         entry = self.entry(key)
         if not isinstance(entry, TomEntry):
-            raise Misconfigured(f"{self.origin}: [DATA_SHARING.{key}]: a TOM is needed here, but its BASE_URL is not one")
+            raise Misconfigured(
+                f"{self.origin}: [DATA_SHARING.{key}]: a TOM is needed here, but its BASE_URL is not one"
+            )
         return entry
 
     def stream(self, key: str) -> StreamEntry:
@@ -429,7 +431,9 @@ class Settings:
         def replace(found: re.Match[str]) -> str:
             name = found[1]
             if name not in self._environment:
-                raise Misconfigured(f"{self.origin}: {where}: the environment has no {name}; set it, or write the value")
+                raise Misconfigured(
+                    f"{self.origin}: {where}: the environment has no {name}; set it, or write the value"
+                )
             return self._environment[name]
 
         return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", replace, value)

@@ -92,7 +92,9 @@ class Destination:
     def _write_target(self, event: ShareEvent, body: TargetShared) -> Outcome:
         known = self.matcher.find(body.target)
         if self.dry_run:
-            what = f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
+            what = (
+                f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
+            )
             return Outcome(end="would_write", detail=what)
         written = self.targets.write(body, known, event_time=event.time)
         self.refused_targets.pop(body.partition_key, None)
@@ -113,7 +115,11 @@ class Destination:
                 known = self._create_from_identity(event, body)
         if self.dry_run or known is None:
             where = f"target {known.id} {known.identity.name!r}" if known else f"new target {body.target.name!r}"
-            what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"
+            what = (
+                f"{len(body.datums)} datums"
+                if isinstance(body, ReducedDatumsShared)
+                else f"product {body.product.name!r}"
+            )
             return Outcome(end="would_write", detail=f"{what} into {where}")
         return Outcome.of(self._write_into(body, known))
 

@@ -54,7 +54,9 @@ class Admin:
             cause = self._last_error or error
             raise translate_error(cause, self._connection, "listing topics") from error
         return {
-            name: TopicInfo(name, len(topic.partitions), max((len(p.replicas) for p in topic.partitions.values()), default=0))
+            name: TopicInfo(
+                name, len(topic.partitions), max((len(p.replicas) for p in topic.partitions.values()), default=0)
+            )
             for name, topic in sorted(found.items())
             if topic.error is None and not name.startswith("__")
         }

@@ -106,4 +106,3 @@ class Publisher:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  says less than what came before it
             self._last_error = error
-

@@ -72,9 +72,7 @@ class Subscription:
             }
         )
         self._require_topics()
-        self._consumer.subscribe(
-            self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-        )
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     @property
     def assigned(self) -> list[Partition]:
@@ -108,7 +106,9 @@ class Subscription:
                 return None
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}")
         record = ConsumedRecord(
-            record=Record(key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())),
+            record=Record(
+                key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())
+            ),
             topic=message.topic() or "",
             partition=message.partition() or 0,
             offset=message.offset() or 0,
@@ -151,7 +151,9 @@ class Subscription:
             message = self._consumer.poll(min(0.5, left))
             if message is not None and message.error() is None:
                 # Fetched between a rebalance and its pause: ask for it again later.
-                self._consumer.seek(TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0))
+                self._consumer.seek(
+                    TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
+                )
         self._consumer.resume([TopicPartition(*place) for place in held & set(self.assigned)])
 
     def owns(self, record: ConsumedRecord) -> bool:

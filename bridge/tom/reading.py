@@ -52,9 +52,7 @@ class TomReader:
         Told, in a sentence, of everything that the API does not give.
     """
 
-    def __init__(
-        self, *, session: TomSession, tom: TomIdentity, submitter: str, warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, session: TomSession, tom: TomIdentity, submitter: str, warn: Callable[[str], None]) -> None:
         self._session = session
         self._tom = tom
         self._submitter = submitter
@@ -79,7 +77,9 @@ class TomReader:
             raise Rejected("no_such_target", f"{self._tom.name}: no target {name!r} that this account can see")
         if len(rows) > 1:
             found = ", ".join(f"#{row['id']} {row['name']!r}" for row in rows)
-            raise Rejected("ambiguous_target", f"{self._tom.name}: {name!r} is several: {found}; name one by its #number")
+            raise Rejected(
+                "ambiguous_target", f"{self._tom.name}: {name!r} is several: {found}; name one by its #number"
+            )
         row: Row = rows[0]
         return row
 
@@ -146,7 +146,9 @@ class TomReader:
                 f"{target.name}: {hidden} upper limits are not shared: the API of TOM Toolkit 3 does not show their values"
             )
         if alike:
-            self._warn(f"{target.name}: {alike} datums are shared once with others from which the API shows no difference")
+            self._warn(
+                f"{target.name}: {alike} datums are shared once with others from which the API shows no difference"
+            )
         return sorted(datums.values(), key=lambda datum: (datum.timestamp, str(datum.id)))
 
     def _batches(self, datums: list[ReducedDatum], target: Target) -> Iterator[ShareBody]:
@@ -157,9 +159,7 @@ class TomReader:
             )
 
         for batch in split_datums(datums, too_large=too_large):
-            yield ReducedDatumsShared(
-                tom=self._tom, submitter=self._submitter, target=target.identity(), datums=batch
-            )
+            yield ReducedDatumsShared(tom=self._tom, submitter=self._submitter, target=target.identity(), datums=batch)
 
     def _product(self, row: Row, target: Target, made: list[Row]) -> DataProductShared | None:
         """Return a product's event, or None, with a warning, if its file can't be had."""

@@ -155,7 +155,11 @@ class TargetWriter:
                 f"a target named {target.name!r} exists there, but this account can't see it; "
                 "the TOM's administrator has to give the account view and change rights on all targets",
             )
-        if answer.status == 400 and isinstance(answer.body, Mapping) and says_already_exists(_first(answer.body), "name"):
+        if (
+            answer.status == 400
+            and isinstance(answer.body, Mapping)
+            and says_already_exists(_first(answer.body), "name")
+        ):
             return Rejected(
                 "alias_taken",
                 f"an alias of {target.name!r} belongs to a target there that this account can't see; "
@@ -173,9 +177,7 @@ class TargetWriter:
         created_after = known.created >= event_time.astimezone(UTC) - CLOCK_SKEW
         return came_from_there and created_after and same_fields(event.target, known)
 
-    def _add(
-        self, event: TargetShared, known: KnownTarget, *, unfinished: bool, names: Sequence[str]
-    ) -> Written:
+    def _add(self, event: TargetShared, known: KnownTarget, *, unfinished: bool, names: Sequence[str]) -> Written:
         written = Written(target_id=known.id, present=1)
         zeros = zeros_to_set(event.target, known) if unfinished else {}
         if zeros:
@@ -227,7 +229,9 @@ def _additions(
 
 
 def _twice(name: str) -> Failure:
-    detail = "the TOM has several lists of that name and fails on each request for it; its administrator has to rename one"
+    detail = (
+        "the TOM has several lists of that name and fails on each request for it; its administrator has to rename one"
+    )
     return Failure(f"list {name!r}", "ambiguous_list", detail)
 
 

@@ -30,9 +30,7 @@ MAX_NAME = 100
 MAX_LIST_NAME = 200
 """Longest name of a target list; PostgreSQL refuses more after the target is half-made."""
 
-NUMBERS = tuple(
-    name for name, field in Target.model_fields.items() if field.annotation == float | None
-)
+NUMBERS = tuple(name for name, field in Target.model_fields.items() if field.annotation == float | None)
 """TOM Toolkit's numeric fields of a target."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -173,9 +171,7 @@ def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
 def zeros_to_set(target: TargetIdentity, known: KnownTarget) -> dict[str, float]:
     """Return the numbers that are still placeholders at the destination and are 0 in the event."""
     return {
-        name: 0.0
-        for name, value in known.numbers.items()
-        if value == PLACEHOLDER and getattr(target, name, None) == 0
+        name: 0.0 for name, value in known.numbers.items() if value == PLACEHOLDER and getattr(target, name, None) == 0
     }
 
 
