@@ -122,9 +122,7 @@ def _check_rights(what: str, session: TomSession) -> Iterator[Finding]:
     fixed = [
         row
         for row in page["results"]
-        if says_invisible_target(
-            session.post("api/reduceddatums/", {"target": row["id"], "data_type": "", "value": None})
-        )
+        if says_invisible_target(session.post("api/reduceddatums/", {"target": row["id"], "data_type": "", "value": None}))
     ]
     if fixed:
         names = ", ".join(repr(row["name"]) for row in fixed[:3])
@@ -132,9 +130,7 @@ def _check_rights(what: str, session: TomSession) -> Iterator[Finding]:
         yield Finding(what, "wrong", detail + needs_all)
     highest = max(int(row["id"]) for row in page["results"])
     if count <= SAMPLED_TARGETS and highest > count:
-        detail = (
-            f"the account sees {count} targets, with numbers up to {highest}: others were deleted, or are invisible; "
-        )
+        detail = f"the account sees {count} targets, with numbers up to {highest}: others were deleted, or are invisible; "
         yield Finding(what, "warning", detail + needs_all)
     elif not fixed:
         yield Finding(what, "ok", f"sees {count} targets and may change them; {needs_all}")

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,9 +55,7 @@ err = Console(stderr=True, soft_wrap=True)
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option(
-        "--config", "-c", envvar="TOM_BRIDGE_CONFIG", help=f"TOML file; default: {' or '.join(DEFAULT_FILES)}."
-    ),
+    typer.Option("--config", "-c", envvar="TOM_BRIDGE_CONFIG", help=f"TOML file; default: {' or '.join(DEFAULT_FILES)}."),
 ]
 DjangoOption = Annotated[
     str | None,
@@ -159,9 +157,7 @@ def consume(
         settings=consumer,
         records=records,
         destination=Destination.build(session, consumer, dry_run=dry_run),
-        dead_letters=None
-        if dry_run
-        else DeadLetters(publisher=publisher, topic=letters_to.topic, destination=destination),
+        dead_letters=None if dry_run else DeadLetters(publisher=publisher, topic=letters_to.topic, destination=destination),
         now=_now,
         log=structlog.get_logger(),
         on_event=mark,
@@ -180,9 +176,7 @@ def share(
     targets: Annotated[list[str], typer.Argument(help="Names, aliases, or #<primary key> of targets there.")],
     to: ToOption,
     list_name: Annotated[str, typer.Option("--list", help="Share them as a target list of this name.")] = "",
-    no_data: Annotated[
-        bool, typer.Option("--no-data", help="Only the targets, without datums and data products.")
-    ] = False,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Only the targets, without datums and data products.")] = False,
     config: ConfigOption = None,
     django_settings: DjangoOption = None,
 ) -> None:
@@ -212,9 +206,7 @@ def share(
 
 @app.command()
 def demo(
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything running, and print addresses and logins.")
-    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, and print addresses and logins.")] = False,
     directory: Annotated[Path | None, typer.Option("--directory", help="Where the demo's TOMs live.")] = None,
 ) -> None:
     """Set up two real TOMs and a broker, share some real objects, and compare what arrived, field by field."""
@@ -315,9 +307,7 @@ def schema_write(
     if only_check:
         stale = schemas.out_of_date(directory)
         if stale:
-            raise Poison(
-                "schemas_out_of_date", f"{', '.join(stale)}: not what the models say; run tom-bridge schema write"
-            )
+            raise Poison("schemas_out_of_date", f"{', '.join(stale)}: not what the models say; run tom-bridge schema write")
         out.print(f"{directory}: up to date")
         return
     for name, text in schemas.documents():
@@ -347,21 +337,20 @@ def _identity(settings: Settings, key: str, name: str, url: str) -> TomIdentity:
 def _read_events(file: str) -> Iterator[ShareEvent]:
     """Read structured CloudEvents, one a line; a complaint names the line."""
     try:
-        source = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")
+        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise Misconfigured(f"{file}: cannot be read ({error.strerror})") from error
-    with source as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                event = native.from_structured(_object(native.parse_json(line)))
-                native.encode(event)
-            except Poison as error:
-                raise Poison(error.reason, f"{file}, line {number}: {error.detail}") from error
-            except (native.Ignored, ValueError) as error:
-                raise Poison("not_publishable", f"{file}, line {number}: {error}") from error
-            yield event
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            event = native.from_structured(_object(native.parse_json(line)))
+            native.encode(event)
+        except Poison as error:
+            raise Poison(error.reason, f"{file}, line {number}: {error.detail}") from error
+        except (native.Ignored, ValueError) as error:
+            raise Poison("not_publishable", f"{file}, line {number}: {error}") from error
+        yield event
 
 
 def _object(document: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """JSON Schemas, examples and the AsyncAPI document, all made from the models.
 
-``schemas/`` in the repository holds what this module writes; ``tom-bridge schema write --check`` tells whether it still does.
+``schemas/`` holds what this module writes; ``tom-bridge schema write --check`` tells whether it still does.
 """
 
 import json
@@ -117,9 +117,7 @@ def example_events() -> dict[str, ShareEvent]:
     other = OtherDatum(data_type="polarimetry", timestamp=night, value={"q": 0.012, "u": -0.003, "filter": "V"})
     table = b"time,magnitude,error,filter\n60311.5,18.25,0.05,r\n60312.5,18.31,0.05,r\n"
     from_table = tuple(
-        PhotometryDatum(
-            timestamp=datetime(2024, 1, day, 12, tzinfo=UTC), brightness=mag, brightness_error=0.05, bandpass="r"
-        )
+        PhotometryDatum(timestamp=datetime(2024, 1, day, 12, tzinfo=UTC), brightness=mag, brightness_error=0.05, bandpass="r")
         for day, mag in ((2, 18.25), (3, 18.31))
     )
     product = DataProduct(

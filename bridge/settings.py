@@ -118,7 +118,7 @@ class StreamEntry(_Section):
     def is_loopback(self) -> bool:
         """Whether the broker is on this machine."""
         host = urlsplit(self.BASE_URL).hostname or ""
-        return host == "localhost" or host == "::1" or host.startswith("127.")
+        return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 class HermesEntry(_Section):
@@ -281,8 +281,7 @@ class Settings:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise Misconfigured(
-                f"{path}: cannot be read ({error.strerror}); name your file with --config, "
-                "or start from config/bridge.toml"
+                f"{path}: cannot be read ({error.strerror}); name your file with --config, or start from config/bridge.toml"
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Misconfigured(f"{path}: not valid TOML: {error}") from error
@@ -350,9 +349,7 @@ class Settings:
         """Return the entry of a TOM; raises `Misconfigured` if it is something else."""
         entry = self.entry(key)
         if not isinstance(entry, TomEntry):
-            raise Misconfigured(
-                f"{self.origin}: [DATA_SHARING.{key}]: a TOM is needed here, but its BASE_URL is not one"
-            )
+            raise Misconfigured(f"{self.origin}: [DATA_SHARING.{key}]: a TOM is needed here, but its BASE_URL is not one")
         return entry
 
     def stream(self, key: str) -> StreamEntry:
@@ -431,9 +428,7 @@ class Settings:
         def replace(found: re.Match[str]) -> str:
             name = found[1]
             if name not in self._environment:
-                raise Misconfigured(
-                    f"{self.origin}: {where}: the environment has no {name}; set it, or write the value"
-                )
+                raise Misconfigured(f"{self.origin}: {where}: the environment has no {name}; set it, or write the value")
             return self._environment[name]
 
         return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", replace, value)

@@ -87,6 +87,4 @@ class DeadLetters:
         except Halt:
             raise
         except BridgeError as error:
-            raise Halt(
-                "dead_letter_refused", f"the dead-letter topic {self._topic} does not take it: {error}"
-            ) from error
+            raise Halt("dead_letter_refused", f"the dead-letter topic {self._topic} does not take it: {error}") from error

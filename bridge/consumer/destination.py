@@ -92,9 +92,7 @@ class Destination:
     def _write_target(self, event: ShareEvent, body: TargetShared) -> Outcome:
         known = self.matcher.find(body.target)
         if self.dry_run:
-            what = (
-                f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
-            )
+            what = f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
             return Outcome(end="would_write", detail=what)
         written = self.targets.write(body, known, event_time=event.time)
         self.refused_targets.pop(body.partition_key, None)
@@ -115,20 +113,14 @@ class Destination:
                 known = self._create_from_identity(event, body)
         if self.dry_run or known is None:
             where = f"target {known.id} {known.identity.name!r}" if known else f"new target {body.target.name!r}"
-            what = (
-                f"{len(body.datums)} datums"
-                if isinstance(body, ReducedDatumsShared)
-                else f"product {body.product.name!r}"
-            )
+            what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"
             return Outcome(end="would_write", detail=f"{what} into {where}")
         return Outcome.of(self._write_into(body, known))
 
     def _write_into(self, body: DatumBody, known: KnownTarget) -> Written:
         if isinstance(body, ReducedDatumsShared):
             return self.data.write_datums(body.datums, tom=body.tom, target=body.target, known=known)
-        content = blobs.fetch(
-            body.product, allowed=self.settings.fetch_from, most_bytes=self.settings.max_product_bytes
-        )
+        content = blobs.fetch(body.product, allowed=self.settings.fetch_from, most_bytes=self.settings.max_product_bytes)
         return self.data.write_product(body.product, content, tom=body.tom, target=body.target, known=known)
 
     def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> KnownTarget | None:

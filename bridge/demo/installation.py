@@ -201,9 +201,7 @@ class Tom:
             if _answers(self.port):
                 return
             time.sleep(_POLL_SECONDS)
-        raise TomSetupError(
-            f"{self.name} did not answer at {self.url} in {_READY_SECONDS:.0f} s:\n{self.log_tail(_LOG_LINES)}"
-        )
+        raise TomSetupError(f"{self.name} did not answer at {self.url} in {_READY_SECONDS:.0f} s:\n{self.log_tail(_LOG_LINES)}")
 
     def _gone(self, *, within: float) -> bool:
         """Wait until no process of the server is left; say whether that came true."""

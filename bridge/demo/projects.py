@@ -61,9 +61,7 @@ def call(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], st
     return done.stdout
 
 
-def copy_project(
-    directory: Path, *, version: str, python: Path, with_database: bool, say: Callable[[str], None]
-) -> None:
+def copy_project(directory: Path, *, version: str, python: Path, with_database: bool, say: Callable[[str], None]) -> None:
     """Put a generated project into an empty directory, with a migrated SQLite database if wanted.
 
     The project is generated once for each environment and kept in it, so that it goes when the environment goes.

@@ -195,9 +195,7 @@ def _report(console: Console, source: Tom, destination: Tom) -> bool:
             differences += [f"{name}, {line.what}: {text}" for text in line.differences]
     seen = _seen_by(destination, READER)
     expected = {KNOWN_BEFORE if name == SHARED[1] else name for name in SHARED}
-    table.add_row(
-        "", "", f"targets that {READER} sees", str(len(expected)), str(len(seen & expected)), _mark(seen >= expected)
-    )
+    table.add_row("", "", f"targets that {READER} sees", str(len(expected)), str(len(seen & expected)), _mark(seen >= expected))
     differences += [f"{READER} can't see {name}" for name in sorted(expected - seen)]
     console.print("\n", table, sep="")
     for text in differences[:MOST_DIFFERENCES]:

@@ -90,9 +90,7 @@ def create_tom(
         raise TomSetupError(f"groups of {name} have members that are not its users: {', '.join(sorted(unknown))}")
     if directory.exists() and any(directory.iterdir()):
         raise TomSetupError(f"cannot create {name} in {directory}: it is not empty (remove it, or choose another)")
-    text = settings_text(
-        directory, name=name, database=database, cheap_passwords=cheap_passwords, settings=settings or {}
-    )
+    text = settings_text(directory, name=name, database=database, cheap_passwords=cheap_passwords, settings=settings or {})
     python = ensure_toolkit(version, say=say, postgres=database is not None)
     copy_project(directory, version=version, python=python, with_database=database is None, say=say)
     _write_private(directory / "local_settings.py", text)

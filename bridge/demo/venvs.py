@@ -187,9 +187,7 @@ def _missing(venv: Path, wanted: set[str]) -> set[str]:
     return wanted - installed if (venv / "bin" / "python").exists() else wanted
 
 
-def _install(
-    venv: Path, wanted: set[str], missing: set[str], *, title: str, lock: int, say: Callable[[str], None]
-) -> None:
+def _install(venv: Path, wanted: set[str], missing: set[str], *, title: str, lock: int, say: Callable[[str], None]) -> None:
     """Bring one environment up to `wanted`; the caller holds its lock."""
     log = venv.with_name(f"{venv.name}.log")
     log.unlink(missing_ok=True)

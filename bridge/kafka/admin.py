@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bridge.errors import Misconfigured
-from bridge.kafka.connection import Connection, translate_error
+from bridge.kafka.connection import Connection, LastError, translate_error
 
 __all__ = ["Admin", "TopicInfo"]
 
@@ -36,8 +36,8 @@ class Admin:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._last_error: KafkaError | None = None
-        config: dict[str, Any] = {**connection.config, "error_cb": self._on_error}
+        self._last_error = LastError()
+        config: dict[str, Any] = {**connection.config, "error_cb": self._last_error}
         self._client = AdminClient(config)
 
     def topics(self) -> dict[str, TopicInfo]:
@@ -51,12 +51,10 @@ class Admin:
         try:
             found = self._client.list_topics(timeout=REQUEST_SECONDS).topics
         except KafkaException as error:
-            cause = self._last_error or error
-            raise translate_error(cause, self._connection, "listing topics") from error
+            self._client.poll(0)
+            raise translate_error(self._last_error.behind(error), self._connection, "listing topics") from error
         return {
-            name: TopicInfo(
-                name, len(topic.partitions), max((len(p.replicas) for p in topic.partitions.values()), default=0)
-            )
+            name: TopicInfo(name, len(topic.partitions), max((len(p.replicas) for p in topic.partitions.values()), default=0))
             for name, topic in sorted(found.items())
             if topic.error is None and not name.startswith("__")
         }
@@ -107,7 +105,3 @@ class Admin:
                     f"stream {self._connection.stream}: this broker can't create topics; the embedded one makes each on first use"
                 ) from error
             raise translate_error(error, self._connection, f"creating topic {topic}") from error
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
-            self._last_error = error

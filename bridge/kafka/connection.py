@@ -11,7 +11,7 @@ from bridge.errors import BridgeError, Halt, Misconfigured, Retryable
 from bridge.hopskotch import hop_credentials
 from bridge.settings import StreamEntry
 
-__all__ = ["Connection", "connect_settings", "librdkafka_log", "translate_error"]
+__all__ = ["Connection", "LastError", "connect_settings", "librdkafka_log", "translate_error"]
 
 _LOGIN = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's own names
@@ -24,6 +24,11 @@ _FORBIDDEN = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
 _NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001
+_UNEXPLAINED = {
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+}
 _EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
 
 
@@ -93,6 +98,26 @@ def connect_settings(key: str, entry: StreamEntry) -> Connection:
     if ca:
         config["ssl.ca.location"] = ca
     return Connection(key, entry.bootstrap, credential, config)
+
+
+class LastError:
+    """Remembers what a client said last about its connection.
+
+    A request that times out says no more than that; why (a refused login, an unknown certificate) comes only through the
+    client's error callback, and only while the client is polled.
+    """
+
+    def __init__(self) -> None:
+        self._error: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  says less than what came before it
+            self._error = error
+
+    def behind(self, error: KafkaError | KafkaException) -> KafkaError | KafkaException:
+        """Return the reason behind a time-out or a failed transport, if the client gave one, else the error itself."""
+        cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+        return self._error if self._error is not None and cause.code() in _UNEXPLAINED else error
 
 
 def librdkafka_log() -> logging.Logger:

@@ -6,6 +6,7 @@ the process: for all of that use Apache Kafka.
 """
 
 from types import TracebackType
+from typing import Self
 
 from confluent_kafka import Producer
 
@@ -30,12 +31,10 @@ class EmbeddedBroker:
         broker = next(iter(metadata.brokers.values()))
         self.bootstrap = f"{broker.host}:{broker.port}"
 
-    def __enter__(self) -> "EmbeddedBroker":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     @property

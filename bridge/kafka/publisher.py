@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.codecs.record import Record
 from bridge.errors import BridgeError, Retryable
-from bridge.kafka.connection import Connection, translate_error
+from bridge.kafka.connection import Connection, LastError, translate_error
 
 __all__ = ["Publisher"]
 
@@ -27,7 +27,7 @@ class Publisher:
 
     def __init__(self, connection: Connection, *, delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS) -> None:
         self._connection = connection
-        self._last_error: KafkaError | None = None
+        self._last_error = LastError()
         self._producer = Producer(
             {
                 **connection.config,
@@ -36,7 +36,7 @@ class Publisher:
                 "compression.type": "zstd",
                 "linger.ms": 20,
                 "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
-                "error_cb": self._on_error,
+                "error_cb": self._last_error,
             }
         )
 
@@ -98,11 +98,4 @@ class Publisher:
                 return
 
     def _failure(self, error: KafkaError, topic: str) -> BridgeError:
-        # A record that timed out says only that; why is what the client said last (a refused login, a closed port).
-        timed_out = error.code() in {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT}  # noqa: SLF001
-        cause = self._last_error if timed_out and self._last_error else error
-        return translate_error(cause, self._connection, f"publishing to {topic}")
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  says less than what came before it
-            self._last_error = error
+        return translate_error(self._last_error.behind(error), self._connection, f"publishing to {topic}")

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from bridge.codecs.record import ConsumedRecord, Record
 from bridge.errors import Misconfigured
-from bridge.kafka.connection import Connection, translate_error
+from bridge.kafka.connection import Connection, LastError, translate_error
 
 __all__ = ["Subscription"]
 
@@ -57,9 +57,11 @@ class Subscription:
         self._ends: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
         self._failure: Exception | None = None
+        self._last_error = LastError()
         self._consumer = Consumer(
             {
                 **connection.config,
+                "error_cb": self._last_error,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -106,9 +108,7 @@ class Subscription:
                 return None
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}")
         record = ConsumedRecord(
-            record=Record(
-                key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())
-            ),
+            record=Record(key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())),
             topic=message.topic() or "",
             partition=message.partition() or 0,
             offset=message.offset() or 0,
@@ -151,9 +151,7 @@ class Subscription:
             message = self._consumer.poll(min(0.5, left))
             if message is not None and message.error() is None:
                 # Fetched between a rebalance and its pause: ask for it again later.
-                self._consumer.seek(
-                    TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
-                )
+                self._consumer.seek(TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0))
         self._consumer.resume([TopicPartition(*place) for place in held & set(self.assigned)])
 
     def owns(self, record: ConsumedRecord) -> bool:
@@ -168,8 +166,9 @@ class Subscription:
         try:
             known = self._consumer.list_topics(timeout=REQUEST_SECONDS).topics
         except KafkaException as error:
+            self._consumer.poll(0)
             self._consumer.close()
-            raise translate_error(error, self._connection, "connecting") from error
+            raise translate_error(self._last_error.behind(error), self._connection, "connecting") from error
         missing = [topic for topic in self._topics if topic not in known or known[topic].error is not None]
         if missing:
             self._consumer.close()

@@ -77,9 +77,7 @@ class TomReader:
             raise Rejected("no_such_target", f"{self._tom.name}: no target {name!r} that this account can see")
         if len(rows) > 1:
             found = ", ".join(f"#{row['id']} {row['name']!r}" for row in rows)
-            raise Rejected(
-                "ambiguous_target", f"{self._tom.name}: {name!r} is several: {found}; name one by its #number"
-            )
+            raise Rejected("ambiguous_target", f"{self._tom.name}: {name!r} is several: {found}; name one by its #number")
         row: Row = rows[0]
         return row
 
@@ -146,9 +144,7 @@ class TomReader:
                 f"{target.name}: {hidden} upper limits are not shared: the API of TOM Toolkit 3 does not show their values"
             )
         if alike:
-            self._warn(
-                f"{target.name}: {alike} datums are shared once with others from which the API shows no difference"
-            )
+            self._warn(f"{target.name}: {alike} datums are shared once with others from which the API shows no difference")
         return sorted(datums.values(), key=lambda datum: (datum.timestamp, str(datum.id)))
 
     def _batches(self, datums: list[ReducedDatum], target: Target) -> Iterator[ShareBody]:

@@ -211,9 +211,7 @@ class TomSession:
         token = self._entry.API_TOKEN.get_secret_value() if self._entry.API_TOKEN else None
         if token is None:
             answer = self._send("POST", "api/token-auth/", json=self._credentials())
-            if (
-                answer.status == 403
-            ):  # AUTH_STRATEGY = 'LOCKED' lets nobody through to token-auth, only to the login page
+            if answer.status == 403:  # AUTH_STRATEGY = 'LOCKED' lets nobody through to token-auth, only to the login page
                 self._log_in_with_session()
                 return
             if answer.status == 400:
@@ -224,9 +222,7 @@ class TomSession:
         self._http.headers["Authorization"] = f"Token {token}"
         answer = self._send("GET", "api/targets/", params={"limit": 1})
         if answer.is_login_refused:
-            raise Halt(
-                "tom_login", f"{self._where}: the TOM refuses the API token; make a new one, or use the password"
-            )
+            raise Halt("tom_login", f"{self._where}: the TOM refuses the API token; make a new one, or use the password")
         if not answer.ok:
             raise judge(answer)
         self._uses_token = True

@@ -1,11 +1,11 @@
 """Writing targets at a TOM: creating, completing, adding names and lists. One request at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bridge.errors import BridgeError, Misconfigured, Rejected
-from bridge.events import Target, TargetIdentity, TargetShared
+from bridge.events import Target, TargetShared
 from bridge.tom.lists import TargetLists
 from bridge.tom.matching import Matcher
 from bridge.tom.session import PROOF_SECONDS, TomSession
@@ -15,7 +15,6 @@ from bridge.translate.targets import (
     Creation,
     KnownTarget,
     creation,
-    known_target,
     missing_names,
     same_fields,
     zeros_to_set,
@@ -155,11 +154,7 @@ class TargetWriter:
                 f"a target named {target.name!r} exists there, but this account can't see it; "
                 "the TOM's administrator has to give the account view and change rights on all targets",
             )
-        if (
-            answer.status == 400
-            and isinstance(answer.body, Mapping)
-            and says_already_exists(_first(answer.body), "name")
-        ):
+        if answer.status == 400 and isinstance(answer.body, Mapping) and says_already_exists(_first(answer.body), "name"):
             return Rejected(
                 "alias_taken",
                 f"an alias of {target.name!r} belongs to a target there that this account can't see; "
@@ -217,9 +212,7 @@ class TargetWriter:
         return list(dict.fromkeys(name.strip() for name in lists))
 
 
-def _additions(
-    names: Sequence[str], extras: Mapping[str, str], lists: Sequence[str]
-) -> list[tuple[dict[str, Any], str]]:
+def _additions(names: Sequence[str], extras: Mapping[str, str], lists: Sequence[str]) -> list[tuple[dict[str, Any], str]]:
     """Return one request an addition: a TOM that refuses one refuses the whole request it stands in."""
     return [
         *(({"aliases": [{"name": name}]}, f"alias {name!r}") for name in names),
@@ -229,9 +222,7 @@ def _additions(
 
 
 def _twice(name: str) -> Failure:
-    detail = (
-        "the TOM has several lists of that name and fails on each request for it; its administrator has to rename one"
-    )
+    detail = "the TOM has several lists of that name and fails on each request for it; its administrator has to rename one"
     return Failure(f"list {name!r}", "ambiguous_list", detail)
 
 

@@ -170,9 +170,7 @@ def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
 
 def zeros_to_set(target: TargetIdentity, known: KnownTarget) -> dict[str, float]:
     """Return the numbers that are still placeholders at the destination and are 0 in the event."""
-    return {
-        name: 0.0 for name, value in known.numbers.items() if value == PLACEHOLDER and getattr(target, name, None) == 0
-    }
+    return {name: 0.0 for name, value in known.numbers.items() if value == PLACEHOLDER and getattr(target, name, None) == 0}
 
 
 def same_fields(target: Target, known: KnownTarget) -> bool:

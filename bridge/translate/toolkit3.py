@@ -23,24 +23,26 @@ __all__ = ["LABEL", "is_row", "provenance", "reserved_keys", "unstorable", "unst
 
 LABEL = "3.x"
 
-_ENVELOPE = frozenset(
-    {"id", "target", "data_product", "data_type", "timestamp", "value", "source_name", "source_location"}
-)
+_ENVELOPE = frozenset({"id", "target", "data_product", "data_type", "timestamp", "value", "source_name", "source_location"})
 _COLUMNS = frozenset({"telescope", "instrument", "reduction_version"})
+# fmt: off
 _TAKEN: Mapping[str, frozenset[str]] = {
-    "photometry": frozenset(
-        "brightness magnitude mag error brightness_error magnitude_error mag_err bandpass filter band f limit unit "
-        "exposure_time".split()
-    ),
-    "spectroscopy": frozenset(
-        "flux f wavelength wave wl lambda error err flux_error f_error flux_unit f_unit flux_units f_units "
-        "wavelength_unit w_unit wavelength_units w_units lambda_unit lambda_units setup exposure_time".split()
-    ),
-    "astrometry": frozenset(
-        "ra right_ascension ra_deg dec declination dec_deg ra_error right_ascension_error ra_err dec_error "
-        "declination_error dec_err ra_error_units ra_err_units dec_error_units dec_err_units".split()
-    ),
+    "photometry": frozenset({
+        "brightness", "magnitude", "mag", "error", "brightness_error", "magnitude_error", "mag_err", "bandpass",
+        "filter", "band", "f", "limit", "unit", "exposure_time",
+    }),
+    "spectroscopy": frozenset({
+        "flux", "f", "wavelength", "wave", "wl", "lambda", "error", "err", "flux_error", "f_error", "flux_unit",
+        "f_unit", "flux_units", "f_units", "wavelength_unit", "w_unit", "wavelength_units", "w_units", "lambda_unit",
+        "lambda_units", "setup", "exposure_time",
+    }),
+    "astrometry": frozenset({
+        "ra", "right_ascension", "ra_deg", "dec", "declination", "dec_deg", "ra_error", "right_ascension_error",
+        "ra_err", "dec_error", "declination_error", "dec_err", "ra_error_units", "ra_err_units", "dec_error_units",
+        "dec_err_units",
+    }),
 }
+# fmt: on
 """Keys that 3.x takes for columns, by data type (``tom_dataproducts.models.try_parse_reduced_datum``)."""
 _TARGET_FIELDS = frozenset(Target.model_fields) - {"aliases", "primary_key", "extras"} | {
     "id", "created", "modified", "permissions",

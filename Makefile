@@ -1,0 +1,57 @@
+# `make demo` and `make test` do all set-up by themselves; this file needs only Python and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-fast lint format types schemas schemas-check dockerfile-lint check clean
+
+help:
+	@echo "make demo         two real TOMs, a broker, real objects: shared and compared (KEEP=1 leaves it running)"
+	@echo "make test         all tests; those that need Apache Kafka or PostgreSQL say so where they can't be had"
+	@echo "make test-fast    the unit tests"
+	@echo "make check        lint, types, schemas and all tests, as CI runs them"
+	@echo "make schemas      write schemas/ anew from the models"
+	@echo "make clean        remove the environment and caches of this folder"
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "setting up .venv (once; about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary -e '.[dev]'
+	@touch $@
+
+setup: .venv/installed
+
+demo: setup
+	@$(BIN)/tom-bridge demo $(if $(KEEP),--keep)
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest tests/unit
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: setup
+	$(BIN)/mypy
+
+schemas: setup
+	$(BIN)/tom-bridge schema write schemas
+
+schemas-check: setup
+	$(BIN)/tom-bridge schema write schemas --check
+
+dockerfile-lint: setup
+	$(BIN)/hadolint Dockerfile
+
+check: lint types schemas-check dockerfile-lint test
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

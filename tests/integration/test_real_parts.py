@@ -1,0 +1,85 @@
+"""The real parts that other tests stand on: Apache Kafka with SASL, restarts and ACLs, and PostgreSQL."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AclOperation
+
+from bridge.codecs.record import Record
+from bridge.errors import Halt
+from bridge.kafka.admin import Admin
+from bridge.kafka.connection import Connection, connect_settings
+from bridge.kafka.publisher import Publisher
+from bridge.kafka.subscription import Subscription
+from bridge.settings import StreamEntry
+from tests.support.kafka import ApacheKafka, ensure_kafka
+from tests.support.postgres import Postgres
+
+
+def plain(kafka: ApacheKafka) -> Connection:
+    return connect_settings("plain", StreamEntry(BASE_URL=f"kafka://{kafka.bootstrap}/"))
+
+
+def as_user(kafka: ApacheKafka, name: str, password: str) -> Connection:
+    entry = StreamEntry(
+        BASE_URL=f"kafka://{kafka.sasl_bootstrap}/", USERNAME=name, PASSWORD=password, SSL_CA_LOCATION=str(kafka.ca_pem)
+    )
+    return connect_settings("secure", entry)
+
+
+def read_one(connection: Connection, topic: str, group: str) -> Record:
+    subscription = Subscription(connection, topics=[topic], group=group, start="earliest")
+    try:
+        for _ in range(60):
+            consumed = subscription.poll(0.5)
+            if consumed is not None:
+                subscription.commit(consumed)
+                return consumed.record
+    finally:
+        subscription.close()
+    raise AssertionError("nothing arrived in 30 s")
+
+
+RECORD = Record(key=b"k", value='ζ, "x"'.encode(), headers=(("_format", b"json"), ("_id", b"\x00\xff")))
+
+
+def test_scram_users_publish_and_read_what_their_acls_allow(apache_kafka: ApacheKafka):
+    topic, group = f"t-{uuid.uuid4().hex}", "g-secure"
+    apache_kafka.create_topic(topic)
+    apache_kafka.add_user("alice", "secret-of-alice")
+    apache_kafka.allow("alice", topics={topic: [AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE]}, group=group)
+    connection = as_user(apache_kafka, "alice", "secret-of-alice")
+
+    assert Publisher(connection).publish(topic, [RECORD]) == 1
+    assert read_one(connection, topic, group) == RECORD
+    with pytest.raises(Halt, match="not allowed"):
+        Subscription(connection, topics=[topic], group="somebody-else", start="earliest").poll(10.0)
+
+
+def test_a_wrong_scram_password_is_named_and_never_shown(apache_kafka: ApacheKafka):
+    apache_kafka.add_user("mallory", "right-password")
+    connection = as_user(apache_kafka, "mallory", "wrong-canary")
+
+    with pytest.raises(Halt, match="refuses the login of mallory") as caught:
+        Admin(connection).topics()
+    assert "canary" not in str(caught.value) + repr(connection)
+    with pytest.raises(Halt, match="refuses the login of mallory"):
+        Publisher(connection, delivery_timeout_seconds=3.0).publish("t", [RECORD])
+
+
+def test_what_was_confirmed_survives_a_kill_of_the_broker(tmp_path: Path):
+    kafka = ApacheKafka(tmp_path, ensure_kafka(print))
+    kafka.start()
+    try:
+        kafka.create_topic("kept")
+        Publisher(plain(kafka)).publish("kept", [RECORD])
+        kafka.kill()
+        kafka.start()
+        assert read_one(plain(kafka), "kept", "g") == RECORD
+    finally:
+        kafka.stop()
+
+
+def test_postgres_gives_databases(postgres: Postgres):
+    assert postgres.create_database("db_one").endswith("/db_one")

@@ -1,0 +1,232 @@
+"""A real Apache Kafka, without Docker: one KRaft node from Maven Central's jars, on this machine's Java."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import trustme
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from confluent_kafka.cimpl import NewTopic
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from tests.support.ports import free_port
+
+__all__ = ["ApacheKafka", "KafkaUnavailable", "ensure_kafka"]
+
+VERSION = "4.3.1"
+START_SECONDS = 60.0
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>bridge</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+LOG4J = """\
+<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%d %p %c: %m%n%throwable"/></Console>
+</Appenders><Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
+"""
+
+
+class KafkaUnavailable(Exception):  # noqa: N818  a state of this machine, not an error of ours
+    """No Kafka can be had here; the text says why."""
+
+
+def ensure_kafka(say: Callable[[str], None]) -> Path:
+    """Return the folder with Kafka's jars, fetched when they are missing."""
+    for tool in ("java", "mvn"):
+        if shutil.which(tool) is None:
+            raise KafkaUnavailable(f"Apache Kafka needs {tool}, which is not on this machine")
+    home = Path(os.environ.get("TOM_BRIDGE_CACHE", Path.home() / ".cache" / "tom-bridge")) / f"kafka-{VERSION}"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "complete").exists():
+            say(f"fetching Apache Kafka {VERSION} from Maven Central")
+            (home / "pom.xml").write_text(POM)
+            shutil.rmtree(home / "libs", ignore_errors=True)
+            command = [
+                "mvn",
+                "-q",
+                "-B",
+                "-f",
+                "pom.xml",
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={home}/libs",
+            ]
+            done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=600)
+            if done.returncode:
+                raise KafkaUnavailable(
+                    f"Maven Central gives no Apache Kafka {VERSION}: {done.stdout[-500:]}{done.stderr[-500:]}"
+                )
+            (home / "complete").touch()
+    return home / "libs"
+
+
+class ApacheKafka:
+    """One broker with a plain listener and a SASL_SSL one (SCRAM-SHA-512), with ACLs; anybody on loopback is super user.
+
+    Parameters
+    ----------
+    directory
+        For its data, configuration and log; empty.
+    libs
+        From `ensure_kafka`.
+    """
+
+    def __init__(self, directory: Path, libs: Path) -> None:
+        self._directory = directory
+        self._libs = libs
+        self._port, self._sasl_port, self._controller_port = free_port(), free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ca_pem = directory / "ca.pem"
+
+    @property
+    def bootstrap(self) -> str:
+        """Address of the plain listener."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def sasl_bootstrap(self) -> str:
+        """Address of the SASL_SSL listener."""
+        return f"localhost:{self._sasl_port}"
+
+    @property
+    def admin(self) -> AdminClient:
+        """A client that may do anything. Keep it until its futures are done: they die with it."""
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def start(self) -> None:
+        """Start the broker, on its first start with fresh storage, and wait until it answers."""
+        if not (self._directory / "server.properties").exists():
+            self._write_configuration()
+            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", self._uuid(), "-c", "server.properties")
+        with (self._directory / "kafka.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._command("-Xmx512m", "-Xms256m"), "kafka.Kafka", "server.properties"],
+                cwd=self._directory, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                tail = (self._directory / "kafka.log").read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"Apache Kafka did not start:\n{tail}")
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it with -9."""
+        self._end(signal.SIGKILL)
+
+    def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> None:
+        """Create a topic and wait until it is there."""
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
+        admin = self.admin
+        admin.create_topics([topic])[name].result(30)
+
+    def add_user(self, name: str, password: str) -> None:
+        """Add a SCRAM user, who may do nothing yet."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(name, info, password.encode())
+        admin = self.admin
+        admin.alter_user_scram_credentials([change])[name].result(30)
+
+    def allow(self, user: str, *, topics: dict[str, list[AclOperation]], group: str | None = None) -> None:
+        """Allow a user operations on topics, and reading in a group."""
+        wanted = [(ResourceType.TOPIC, name, op) for name, operations in topics.items() for op in operations]
+        if group is not None:
+            wanted.append((ResourceType.GROUP, group, AclOperation.READ))
+        bindings = [
+            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for kind, name, operation in wanted
+        ]
+        admin = self.admin
+        for future in admin.create_acls(bindings).values():
+            future.result(30)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.admin.list_topics(timeout=1.0).brokers)
+        except KafkaException:
+            return False
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+            self._process.wait(30)
+            self._process = None
+
+    def _command(self, *options: str) -> list[str]:
+        log4j = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.xml'}"
+        return ["java", *options, "-XX:TieredStopAtLevel=1", log4j, "-cp", f"{self._libs}/*"]
+
+    def _java(self, *arguments: str) -> str:
+        command = [*self._command(), *arguments]
+        done = subprocess.run(command, cwd=self._directory, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            raise RuntimeError(f"{arguments[0]} failed: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _uuid(self) -> str:
+        return self._java("kafka.tools.StorageTool", "random-uuid").split()[-1]
+
+    def _write_configuration(self) -> None:
+        authority = trustme.CA()
+        server = authority.issue_cert("localhost", "127.0.0.1")
+        authority.cert_pem.write_to_path(str(self.ca_pem))
+        keystore = self._directory / "keystore.pem"
+        key = load_pem_private_key(server.private_key_pem.bytes(), password=None)
+        # Java reads no other encoding of a key.
+        pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        keystore.write_bytes(pkcs8 + b"".join(pem.bytes() for pem in server.cert_chain_pems))
+        (self._directory / "log4j2.xml").write_text(LOG4J)
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},SASL_SSL://127.0.0.1:{self._sasl_port},"
+            f"CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port},SASL_SSL://localhost:{self._sasl_port}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
+            "log.dirs": str(self._directory / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "auto.create.topics.enable": "false",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(keystore),
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+        }
+        text = "".join(f"{key}={value}\n" for key, value in settings.items())
+        (self._directory / "server.properties").write_text(text)
