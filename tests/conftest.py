@@ -1,14 +1,15 @@
 """Real parts for tests. Where one can't be had its tests are skipped, with the reason; TOM_BRIDGE_REQUIRE_REAL=1 fails them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
 from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
+from tests.support.world import Toms, World
 
 
 def _not_here(reason: str) -> NoReturn:
@@ -41,3 +42,33 @@ def postgres() -> Iterator[Postgres]:
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def toms(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Toms]:
+    """Real TOMs, each made when first asked for; a database of PostgreSQL is made only then, too."""
+
+    def database(name: str) -> str:
+        cluster: Postgres = request.getfixturevalue("postgres")
+        return cluster.create_database(name)
+
+    found = Toms(tmp_path_factory.mktemp("toms"), database)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, toms: Toms, apache_kafka: ApacheKafka) -> Callable[..., World]:
+    """Make a topic on Apache Kafka between two TOMs: ``world(source_version, destination_version, postgres=...)``."""
+
+    def make(source: str, destination: str, *, postgres: bool = False, **consumer: Any) -> World:
+        return World(
+            home=tmp_path,
+            stream_url=f"kafka://{apache_kafka.bootstrap}/",
+            create_topic=apache_kafka.create_topic,
+            source=toms.get("source", source),
+            destination=toms.get("destination", destination, postgres=postgres),
+            consumer=consumer,
+        )
+
+    return make

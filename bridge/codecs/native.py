@@ -40,7 +40,7 @@ MAX_READ_BYTES = 16_000_000
 """A value larger than this is not parsed at all; Kafka's own default limit is 1 MB."""
 
 
-class Ignored(Exception):  # noqa: N818  not an error: a record that is politely skipped
+class Ignored(Exception):
     """A record of a type that is reserved for later, or meant for others."""
 
 

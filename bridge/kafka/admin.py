@@ -102,6 +102,6 @@ class Admin:
                 raise Misconfigured(f"stream {self._connection.stream}: topic {topic} exists already") from error
             if code in {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}:  # noqa: SLF001
                 raise Misconfigured(
-                    f"stream {self._connection.stream}: this broker can't create topics; the embedded one makes each on first use"
+                    f"{self._connection.stream}: this broker can't create topics; the embedded one makes them on first use"
                 ) from error
             raise translate_error(error, self._connection, f"creating topic {topic}") from error

@@ -49,7 +49,7 @@ LOG4J = """\
 """
 
 
-class KafkaUnavailable(Exception):  # noqa: N818  a state of this machine, not an error of ours
+class KafkaUnavailable(Exception):
     """No Kafka can be had here; the text says why."""
 
 

@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 __all__ = ["Postgres", "PostgresUnavailable", "ensure_postgres"]
 
 
-class PostgresUnavailable(Exception):  # noqa: N818  a state of this machine, not an error of ours
+class PostgresUnavailable(Exception):
     """No PostgreSQL can be had here; the text says why."""
 
 
