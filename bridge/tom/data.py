@@ -216,11 +216,11 @@ class _Rows:
 
     def add(self, request: DatumRequest) -> None:
         """Note a datum that was just written."""
-        self._added.add(request.body["source_location"])
+        self._added.add(str(request.datum.id))
 
     def has(self, request: DatumRequest) -> bool:
         """Whether the datum is there."""
-        if request.body["source_location"] in self._added:
+        if str(request.datum.id) in self._added:
             return True
         data_type = str(request.body["data_type"])
         if data_type not in self._by_type:

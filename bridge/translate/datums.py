@@ -1,5 +1,6 @@
 """Reduced datums: what a TOM's API says of them, and the one payload that both dialects take."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from bridge.events import (
     utc_text,
 )
 
-__all__ = ["DatumRequest", "datum_request", "origin_address", "read_datum", "same_moment"]
+__all__ = ["DatumRequest", "datum_mark", "datum_request", "is_hidden_limit", "origin_address", "read_datum", "same_moment"]
 
 _SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "photometry": {
@@ -174,6 +175,12 @@ def origin_address(tom: TomIdentity, target: TargetIdentity, datum_id: str) -> s
     page = f"{tom.url}targets/{target.primary_key}/" if target.primary_key is not None else tom.url
     address = f"{page}#datum={datum_id[:32]}"
     return address if len(address) <= 200 else f"urn:tom-bridge:datum:{datum_id}"
+
+
+def datum_mark(address: str) -> str:
+    """Return the datum's identity, its first 32 digits, that a ``source_location`` is marked with, or an empty string."""
+    found = re.search(r"(?:#datum=|urn:tom-bridge:datum:)([0-9a-f]{32})", address)
+    return found[1] if found else ""
 
 
 def same_moment(one: str, other: str) -> bool:

@@ -17,7 +17,7 @@ from bridge.events import (
     Target,
     TargetShared,
 )
-from bridge.translate.datums import DatumRequest, same_moment
+from bridge.translate.datums import DatumRequest, datum_mark, same_moment
 
 __all__ = ["LABEL", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
 
@@ -80,10 +80,9 @@ def is_row(row: Mapping[str, Any], request: DatumRequest) -> bool:
     source's name included.
     """
     body = request.body
-    if row["source_location"] == body["source_location"]:
-        return True
-    if "#datum=" in row["source_location"] or row["source_location"].startswith("urn:tom-bridge:datum:"):
-        return False
+    mark = datum_mark(row["source_location"])
+    if mark:
+        return mark == datum_mark(body["source_location"])
     return (
         str(row["data_type"]).lower() == str(body["data_type"]).lower()
         and same_moment(row["timestamp"], body["timestamp"])

@@ -1,5 +1,6 @@
 """The real parts that other tests stand on: Apache Kafka with SASL, restarts and ACLs, and PostgreSQL."""
 
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bridge.kafka.connection import Connection, connect_settings
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
-from tests.support.kafka import ApacheKafka, ensure_kafka
+from tests.support.kafka import ApacheKafka
 from tests.support.postgres import Postgres
 
 
@@ -68,18 +69,30 @@ def test_a_wrong_scram_password_is_named_and_never_shown(apache_kafka: ApacheKaf
         Publisher(connection, delivery_timeout_seconds=3.0).publish("t", [RECORD])
 
 
-def test_what_was_confirmed_survives_a_kill_of_the_broker(tmp_path: Path):
-    kafka = ApacheKafka(tmp_path, ensure_kafka(print))
+def test_what_was_confirmed_survives_a_kill_and_a_restart_of_the_broker(tmp_path: Path, apache_kafka: ApacheKafka):
+    kafka = ApacheKafka(tmp_path, apache_kafka.libs)
     kafka.start()
     try:
         kafka.create_topic("kept")
         Publisher(plain(kafka)).publish("kept", [RECORD])
         kafka.kill()
         kafka.start()
-        assert read_one(plain(kafka), "kept", "g") == RECORD
+        assert read_one(plain(kafka), "kept", "after-kill") == RECORD
+        kafka.restart()
+        assert read_one(plain(kafka), "kept", "after-restart") == RECORD
+        kafka.delete_topic("kept")
     finally:
         kafka.stop()
 
 
-def test_postgres_gives_databases(postgres: Postgres):
-    assert postgres.create_database("db_one").endswith("/db_one")
+def ask(postgres: Postgres, url: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(postgres.programs / "psql"), "--no-psqlrc", "-Atc", "select current_database(), upper('ζ')", url]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_postgres_gives_databases_behind_a_password(postgres: Postgres):
+    url = postgres.create_database("db_one")
+
+    assert ask(postgres, url).stdout == "db_one|Ζ\n"
+    refused = ask(postgres, url.replace("bridge:", "bridge:wrong"))
+    assert "password authentication failed" in refused.stderr

@@ -1,11 +1,14 @@
 """A real Apache Kafka, without Docker: one KRaft node from Maven Central's jars, on this machine's Java."""
 
+import base64
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +34,10 @@ __all__ = ["ApacheKafka", "KafkaUnavailable", "ensure_kafka"]
 
 VERSION = "4.3.1"
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+LOG_TAIL = 10_000
+OLDEST_JAVA = 17
+CONFIGURATION = "server.properties"
 POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -55,14 +62,14 @@ class KafkaUnavailable(Exception):
 
 def ensure_kafka(say: Callable[[str], None]) -> Path:
     """Return the folder with Kafka's jars, fetched when they are missing."""
-    for tool in ("java", "mvn"):
-        if shutil.which(tool) is None:
-            raise KafkaUnavailable(f"Apache Kafka needs {tool}, which is not on this machine")
+    _require_java()
     home = Path(os.environ.get("TOM_BRIDGE_CACHE", Path.home() / ".cache" / "tom-bridge")) / f"kafka-{VERSION}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
+            if shutil.which("mvn") is None:
+                raise KafkaUnavailable("Apache Kafka is fetched with mvn, which is not on this machine")
             say(f"fetching Apache Kafka {VERSION} from Maven Central")
             (home / "pom.xml").write_text(POM)
             shutil.rmtree(home / "libs", ignore_errors=True)
@@ -75,13 +82,24 @@ def ensure_kafka(say: Callable[[str], None]) -> Path:
                 "dependency:copy-dependencies",
                 f"-DoutputDirectory={home}/libs",
             ]
-            done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=600)
-            if done.returncode:
-                raise KafkaUnavailable(
-                    f"Maven Central gives no Apache Kafka {VERSION}: {done.stdout[-500:]}{done.stderr[-500:]}"
-                )
+            try:
+                subprocess.run(command, cwd=home, capture_output=True, text=True, check=True, timeout=600)
+            except subprocess.CalledProcessError as error:
+                why = (error.stdout + error.stderr).strip()[:500]  # Maven says it first, advice follows
+                raise KafkaUnavailable(f"Maven Central gives no Apache Kafka {VERSION}: {why}") from error
+            except subprocess.TimeoutExpired as error:
+                raise KafkaUnavailable(f"Maven Central gives no Apache Kafka {VERSION} within ten minutes") from error
             (home / "complete").touch()
     return home / "libs"
+
+
+def _require_java() -> None:
+    if shutil.which("java") is None:
+        raise KafkaUnavailable("Apache Kafka needs java, which is not on this machine")
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        raise KafkaUnavailable(f"Apache Kafka {VERSION} needs Java {OLDEST_JAVA} or later; here: {said.strip()[:200]}")
 
 
 class ApacheKafka:
@@ -97,7 +115,7 @@ class ApacheKafka:
 
     def __init__(self, directory: Path, libs: Path) -> None:
         self._directory = directory
-        self._libs = libs
+        self.libs = libs
         self._port, self._sasl_port, self._controller_port = free_port(), free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.ca_pem = directory / "ca.pem"
@@ -119,23 +137,31 @@ class ApacheKafka:
 
     def start(self) -> None:
         """Start the broker, on its first start with fresh storage, and wait until it answers."""
-        if not (self._directory / "server.properties").exists():
+        if not (self._directory / CONFIGURATION).exists():
             self._write_configuration()
-            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", self._uuid(), "-c", "server.properties")
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--standalone", "-c", CONFIGURATION)
         with (self._directory / "kafka.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command("-Xmx512m", "-Xms256m"), "kafka.Kafka", "server.properties"],
+                [*self._command("-Xmx512m", "-Xms256m"), "kafka.Kafka", CONFIGURATION],
                 cwd=self._directory, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
+        while not self._answers(admin):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = (self._directory / "kafka.log").read_text(errors="replace")[-3000:]
+                self.kill()
+                tail = (self._directory / "kafka.log").read_text(errors="replace")[-LOG_TAIL:]
                 raise RuntimeError(f"Apache Kafka did not start:\n{tail}")
 
     def stop(self) -> None:
         """Stop it in order."""
         self._end(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Stop it in order and start it again, on the same ports and data."""
+        self.stop()
+        self.start()
 
     def kill(self) -> None:
         """Kill it with -9."""
@@ -146,6 +172,11 @@ class ApacheKafka:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
         admin = self.admin
         admin.create_topics([topic])[name].result(30)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic and all that is in it."""
+        admin = self.admin
+        admin.delete_topics([name])[name].result(30)
 
     def add_user(self, name: str, password: str) -> None:
         """Add a SCRAM user, who may do nothing yet."""
@@ -167,21 +198,28 @@ class ApacheKafka:
         for future in admin.create_acls(bindings).values():
             future.result(30)
 
-    def _answers(self) -> bool:
+    @staticmethod
+    def _answers(admin: AdminClient) -> bool:
         try:
-            return bool(self.admin.list_topics(timeout=1.0).brokers)
-        except KafkaException:
+            return bool(admin.list_topics(timeout=1.0).brokers)
+        except KafkaException:  # not yet; the caller has the deadline
             return False
 
     def _end(self, number: int) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, number)
-            self._process.wait(30)
-            self._process = None
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
     def _command(self, *options: str) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.xml'}"
-        return ["java", *options, "-XX:TieredStopAtLevel=1", log4j, "-cp", f"{self._libs}/*"]
+        return ["java", *options, "-XX:TieredStopAtLevel=1", log4j, "-cp", f"{self.libs}/*"]
 
     def _java(self, *arguments: str) -> str:
         command = [*self._command(), *arguments]
@@ -189,9 +227,6 @@ class ApacheKafka:
         if done.returncode:
             raise RuntimeError(f"{arguments[0]} failed: {done.stdout}{done.stderr}")
         return done.stdout
-
-    def _uuid(self) -> str:
-        return self._java("kafka.tools.StorageTool", "random-uuid").split()[-1]
 
     def _write_configuration(self) -> None:
         authority = trustme.CA()
@@ -218,6 +253,9 @@ class ApacheKafka:
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # After kill -9 the broker is let in again only when the session of its former life is over; default 9 s.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -229,4 +267,4 @@ class ApacheKafka:
             ),
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
-        (self._directory / "server.properties").write_text(text)
+        (self._directory / CONFIGURATION).write_text(text)

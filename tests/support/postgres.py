@@ -25,13 +25,24 @@ def ensure_postgres(say: Callable[[str], None]) -> Path:
         say("installing PostgreSQL from Debian's packages")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]):
-            done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False, timeout=600)
-            if done.returncode:
-                raise PostgresUnavailable(f"{' '.join(command)} failed: {done.stderr[-500:]}")
+            try:
+                subprocess.run(command, env=quiet, capture_output=True, text=True, check=True, timeout=600)
+            except subprocess.CalledProcessError as error:
+                raise PostgresUnavailable(f"{' '.join(command)} failed: {error.stderr[-500:]}") from error
+            except subprocess.TimeoutExpired as error:
+                raise PostgresUnavailable(f"{' '.join(command)} took more than ten minutes") from error
         found = _programs()
     if found is None:
         raise PostgresUnavailable("PostgreSQL's initdb is not on this machine, and we may not install it")
+    if os.geteuid() == 0 and _account() is None:
+        raise PostgresUnavailable("PostgreSQL does not run as root, and this machine has no user postgres or nobody")
     return found
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Return the account for the server where we are root."""
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return known.get("postgres") or known.get("nobody")
 
 
 def _programs() -> Path | None:
@@ -51,32 +62,25 @@ class Postgres:
     """
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
+        self.programs = programs
         self._directory = Path(tempfile.mkdtemp(prefix="tom-bridge-postgres-", dir="/tmp"))
         self._port = free_port()
         self._password = secrets.token_urlsafe(12)
+        self._owner = _account() if os.geteuid() == 0 else None  # initdb refuses root
 
     def start(self) -> None:
         """Create the cluster and start it; returns when it takes connections."""
         secret = self._directory / "password"
         secret.write_text(self._password)
-        if os.geteuid() == 0:  # initdb refuses root
-            owner = pwd.getpwnam("postgres")
+        secret.chmod(0o600)
+        if self._owner is not None:
             for path in (self._directory, secret):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+                os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+        # The locale by name: initdb refuses a machine whose LANG was never generated.
         self._run(
-            "initdb",
-            "-D",
-            "data",
-            "-U",
-            "bridge",
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={secret}",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        )
+            "initdb", "-D", "data", "-U", "bridge", "-A", "scram-sha-256", f"--pwfile={secret}",
+            "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
+        )  # fmt: skip
         options = f"-p {self._port} -h 127.0.0.1 -k {self._directory} -F -c max_connections=200"
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
 
@@ -91,14 +95,14 @@ class Postgres:
         return f"postgres://bridge:{self._password}@127.0.0.1:{self._port}/{name}"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", "env", f"PGPASSWORD={self._password}", *command]
+        command = [str(self.programs / program), *arguments]
+        user, group = (self._owner.pw_uid, self._owner.pw_gid) if self._owner else (None, None)
         environment = {**os.environ, "PGPASSWORD": self._password}
         # Not captured by pipes: the server would inherit them, and we would wait for its end.
         with (self._directory / "output").open("ab") as output:
             done = subprocess.run(
-                command, cwd=self._directory, env=environment, stdout=output, stderr=output, check=False, timeout=120
-            )
+                command, cwd=self._directory, env=environment, stdout=output, stderr=output, check=False, timeout=120,
+                user=user, group=group, extra_groups=None if user is None else [],
+            )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{program} failed:\n{(self._directory / 'output').read_text()[-2000:]}")

@@ -81,7 +81,7 @@ def photometry(draw: st.DrawFn) -> PhotometryDatum:
 
 @st.composite
 def spectra(draw: st.DrawFn) -> SpectroscopyDatum:
-    length = draw(st.integers(0, 5))
+    length = draw(st.integers(1, 5))
     array = st.lists(numbers, min_size=length, max_size=length).map(tuple)
     rest = {
         "flux": array,

@@ -15,6 +15,7 @@ from bridge.events import (
     PhotometryDatum,
     ReducedDatum,
     ReducedDatumsShared,
+    SpectroscopyDatum,
     Target,
     TargetIdentity,
     TargetListShared,
@@ -135,6 +136,16 @@ def test_a_photometric_datum_needs_a_brightness_or_a_limit() -> None:
     with pytest.raises(ValidationError, match="a brightness or a limit"):
         PhotometryDatum(timestamp=NIGHT, bandpass="r")
     assert PhotometryDatum(timestamp=NIGHT, brightness=0.0).brightness == 0.0
+
+
+# FAILS: nothing compares the lengths, though the model says that flux, wavelength and error have one.
+@pytest.mark.parametrize("changed", [{"wavelength": (1.0,)}, {"flux_error": (0.1,)}, {"flux": (), "wavelength": ()}])
+def test_a_spectrums_arrays_have_one_length_and_are_not_empty(changed: dict[str, Any]) -> None:
+    arrays: dict[str, Any] = {"flux": (1.0, 2.0), "wavelength": (4000.0, 4001.0)}
+
+    assert SpectroscopyDatum(timestamp=NIGHT, **arrays).flux_error == ()
+    with pytest.raises(ValidationError):
+        SpectroscopyDatum(timestamp=NIGHT, **(arrays | changed))
 
 
 @pytest.mark.parametrize("name", ["../x.csv", "a/b.csv", "a\\b.csv", "..", ".", "a\nb.csv", "a\x00.csv", ""])

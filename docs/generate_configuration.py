@@ -1,0 +1,132 @@
+"""Write docs/configuration.md from the settings' own models: ``python docs/generate_configuration.py``."""  # noqa: INP001
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from bridge.settings import ConsumerSettings, HermesEntry, StreamEntry, TomEntry
+
+__all__ = ["NO_EFFECT_YET", "SECTIONS", "page"]
+
+PATH = Path(__file__).with_name("configuration.md")
+
+NO_EFFECT_YET: Mapping[type[BaseModel], tuple[str, ...]] = {
+    StreamEntry: ("DEFAULT_AUTHORS", "SOURCE_URL", "EMIT"),
+    ConsumerSettings: ("max_new_targets_per_hour",),
+}
+"""Keys that are read and checked, and that nothing uses in this version; the page says so of each."""
+
+SECTIONS: Mapping[type[BaseModel], tuple[str, str]] = {
+    StreamEntry: (
+        "`[DATA_SHARING.<key>]`: a stream",
+        """\
+A Kafka cluster. An entry whose `BASE_URL` begins with `kafka:` is one.
+
+How the bridge logs in is decided in this order:
+
+1. `USERNAME` and `PASSWORD`: SASL_SSL with SCRAM-SHA-512.
+2. Without a `PASSWORD`: hop's own auth file (`hop auth add`), where it has a login for that host. This needs
+   `pip install 'tom-bridge[cli,hop]'`. For a broker on this machine the file counts only if the entry names a user.
+3. Neither: plain text, which beyond this machine needs `ALLOW_PLAINTEXT = true`.
+
+If `USER_TOPICS` is not empty, the commands `publish`, `share`, `topics` and `consume` take no other topic of this stream.
+A dead-letter topic that is to be created with `tom-bridge topics create` has to be among them.""",
+    ),
+    TomEntry: (
+        "`[DATA_SHARING.<key>]`: a TOM",
+        """\
+A TOM to write to (`consume`), or to read from (`share`). An entry that is neither a stream nor Hermes is one. It needs
+`USERNAME` and `PASSWORD`, or `API_TOKEN`. TOM Toolkit 2.x ignores API tokens, so it needs the password.
+
+`BASE_URL` identifies the TOM: it is what events carry as their source, and what `accept_sources` names. It is compared in
+one form: scheme and host in lower case, no default port, one slash at the end.""",
+    ),
+    HermesEntry: (
+        "`[DATA_SHARING.<key>]`: Hermes",
+        """\
+An entry with `HERMES_API_KEY` or `CREDENTIAL_USERNAME`, as TOM Toolkit has it. It is accepted, so that one `DATA_SHARING`
+serves TOM Toolkit and the bridge. This version does not speak to Hermes, and `check` says so. Further keys are allowed.""",
+    ),
+    ConsumerSettings: (
+        "`[consumers.<key>]`: a consumer",
+        """\
+One consumer service. Its name is the key of its destination TOM in `DATA_SHARING`, and what `tom-bridge consume` is
+given.""",
+    ),
+}
+"""Model -> heading and introduction, in the order of the page."""
+
+HEAD = """\
+# Configuration
+
+<!-- Written by docs/generate_configuration.py from the models in bridge/settings.py. Do not edit. -->
+
+`tom-bridge` reads the file given with `--config` (or in `TOM_BRIDGE_CONFIG`), else `bridge.toml`, else `config/bridge.toml`.
+With `--django-settings MODULE` it reads a Django settings module instead: its `DATA_SHARING` and, for consumers, its
+dictionary `BRIDGE_CONSUMERS`, with the same keys.
+
+- In a TOML file, `${NAME}` in a value is replaced by the environment variable of that name. A missing one is an error, but
+  only where that entry is used: a host that runs one consumer needs only that one's secrets.
+- Unknown keys are errors. The message names the file, the section, the key and the nearest known key.
+- Secrets are masked wherever settings are shown.
+- `tom-bridge check` checks all entries and consumers, and then the brokers, topics and TOMs they name.
+
+[config/bridge.toml](../config/bridge.toml) is an example.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    for model, (heading, introduction) in SECTIONS.items():
+        parts.append(f"\n## {heading}\n\n{introduction}\n\n" + "\n".join(_table(model)) + "\n")
+    return "".join(parts)
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    unused = NO_EFFECT_YET.get(model, ())
+    yield "| key | type | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for key, about in schema["properties"].items():
+        default = "required" if key in required else _default(model, key)
+        meaning = re.sub(r"``(.*?)``", r"`\1`", about.get("description", "")).replace("\n", " ")
+        if key in unused:
+            meaning += " *Has no effect in this version.*"
+        cells = (f"`{key}`", _type(about), default, meaning)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _default(model: type[BaseModel], key: str) -> str:
+    value = model.model_fields[key].get_default(call_default_factory=True)
+    if value is None:
+        return ""
+    if isinstance(value, str | bool | int | float | list):
+        return f"`{json.dumps(value)}`"
+    return '`""`'  # a secret
+
+
+def _type(about: Mapping[str, Any]) -> str:
+    if "anyOf" in about:
+        return " or ".join(_type(one) for one in about["anyOf"] if one.get("type") != "null")
+    if "enum" in about:
+        return "one of " + ", ".join(f"`{choice}`" for choice in about["enum"])
+    if about["type"] == "array":
+        return f"list of {_type(about['items'])}".replace("list of one of", "list of")
+    if about.get("format") == "password":
+        return "secret string"
+    bounds = [
+        f"{sign} {about[bound]:g}"
+        for bound, sign in (("minimum", "at least"), ("exclusiveMinimum", "more than"))
+        if bound in about
+    ]
+    return ", ".join((str(about["type"]), *bounds))
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(), encoding="utf-8")
