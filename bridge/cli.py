@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,8 @@ from bridge.consumer.pipeline import Pipeline
 from bridge.errors import BridgeError, Misconfigured, Poison
 from bridge.events import EVENT_TYPES, ListMember, ShareBody, ShareEvent, TargetListShared, TomIdentity
 from bridge.kafka.admin import Admin
-from bridge.kafka.connection import connect_settings
+from bridge.kafka.connection import Connection, connect_settings
+from bridge.kafka.embedded import EmbeddedBroker
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import DEFAULT_TOM_NAME, Settings
@@ -114,7 +115,7 @@ def publish(
     stream, place = _settings(config, django_settings).stream_topic(to)
     connection = connect_settings(place.stream, stream)
     events = list(_read_events(file))
-    count = _publish(Publisher(connection), place.topic, events)
+    count = _publish(connection, place.topic, events)
     out.print(f"{count} events published to {to}")
 
 
@@ -135,6 +136,7 @@ def consume(
     consumer = settings.consumer(destination)
     connection = connect_settings(consumer.stream, settings.stream(consumer.stream))
     letters_to = consumer.dead_letter_topic(destination)
+    log = structlog.get_logger()
     current: list[str] = [""]
     session = TomSession(destination, settings.tom(destination), event_id=lambda: current[0])
     session.connect()
@@ -143,6 +145,8 @@ def consume(
         raise Misconfigured(
             f"the dead-letter topic {letters_to} does not exist; create it: tom-bridge topics create {letters_to}"
         )
+    if "*" in consumer.accept_sources:
+        log.warning('accept_sources = ["*"]: events that claim to come from any TOM are acted on', consumer=destination)
     group = consumer.group_id or f"tom-bridge.{destination}"
     records = Subscription(
         connection, topics=consumer.topics, group=f"{group}.dry-run" if dry_run else group, start=consumer.start
@@ -159,7 +163,7 @@ def consume(
         destination=Destination.build(session, consumer, dry_run=dry_run),
         dead_letters=None if dry_run else DeadLetters(publisher=publisher, topic=letters_to.topic, destination=destination),
         now=_now,
-        log=structlog.get_logger(),
+        log=log,
         on_event=mark,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -186,7 +190,7 @@ def share(
     stream, place = settings.stream_topic(to)
     entry = settings.tom(tom)
     identity = _identity(settings, tom, entry.DISPLAY_NAME, entry.BASE_URL)
-    publisher = Publisher(connect_settings(place.stream, stream))
+    connection = connect_settings(place.stream, stream)
     with closing(TomSession(tom, entry)) as session:
         reader = TomReader(session=session, tom=identity, submitter=entry.USERNAME, warn=_warn)
         rows = [reader.find(name) for name in targets]
@@ -200,7 +204,7 @@ def share(
     if list_name:
         members = tuple(ListMember(name=row["name"], primary_key=row["id"]) for row in rows)
         bodies.append(TargetListShared(tom=identity, submitter=entry.USERNAME, name=list_name, members=members))
-    count = _publish(publisher, place.topic, [native.new_event(body, now=_now()) for body in bodies])
+    count = _publish(connection, place.topic, [native.new_event(body, now=_now()) for body in bodies])
     out.print(f"{len(rows)} targets shared: {count} events published to {to}")
 
 
@@ -359,8 +363,11 @@ def _object(document: Any) -> dict[str, Any]:
     return document
 
 
-def _publish(publisher: Publisher, topic: str, events: list[ShareEvent]) -> int:
-    records: Iterable[Any] = [native.encode(event) for event in events]
+def _publish(connection: Connection, topic: str, events: list[ShareEvent]) -> int:
+    records = [native.encode(event) for event in events]
+    if Admin(connection).is_embedded():
+        EmbeddedBroker.guard(sum(record.size for record in records))
+    publisher = Publisher(connection)
     with _progress("publishing events", len(events)) as advance:
         return publisher.publish(topic, records, on_delivered=advance)
 

@@ -113,6 +113,8 @@ UtcTime = Annotated[
     PlainSerializer(utc_text, return_type=str, when_used="json"),
 ]
 Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
+"""A name: anything but nothing; no database stores NUL."""
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -143,11 +145,11 @@ class Origin(Words):
 class TargetIdentity(Words):
     """What is needed to recognise a target: names, and where it is on the sky."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     """Primary name."""
     type: Literal["SIDEREAL", "NON_SIDEREAL"]
     """Target type, as TOM Toolkit spells it."""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Name, ...] = ()
     """Other names of the same target."""
     primary_key: int | None = None
     """Primary key at the source TOM."""

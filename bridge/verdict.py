@@ -76,6 +76,8 @@ def judge(answer: Answer) -> BridgeError:
         return Halt("tom_redirects", detail)
     if 200 <= answer.status < 300:
         return Halt("not_a_tom", f"{asked}: a success that is not JSON; is BASE_URL the address of a TOM?")
+    if answer.status >= 500 and answer.method == "GET":
+        return Retryable(f"{asked}: the TOM is in trouble (HTTP {answer.status} to a mere question)", answer.retry_after)
     if answer.status >= 500:
         return Rejected("tom_error", f"{asked}: the TOM failed on it (HTTP {answer.status})")
     return Rejected("refused_by_tom", f"{asked}: HTTP {answer.status}: {field_errors(answer.body)}")

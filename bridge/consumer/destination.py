@@ -1,11 +1,13 @@
 """One destination TOM, as the pipeline sees it: an admitted event goes in, an outcome comes out."""
 
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge import blobs
 from bridge.consumer.outcome import Outcome, refused, skipped
-from bridge.errors import Rejected
+from bridge.errors import Rejected, Retryable
 from bridge.events import (
     DataProductShared,
     ReducedDatumsShared,
@@ -27,7 +29,47 @@ __all__ = ["Destination"]
 REFUSED_TARGETS = 100_000
 """How many targets that were refused are remembered, so that their data is held and not skipped."""
 
+HOUR_SECONDS = 3600.0
+
 DatumBody = ReducedDatumsShared | DataProductShared
+
+
+class NewTargets:
+    """How many targets each source TOM made here in the last hour, as far as this process did it.
+
+    Parameters
+    ----------
+    most
+        Per source and hour.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(self, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._made: dict[str, deque[float]] = {}
+
+    def allow(self, source: str) -> None:
+        """Hold if the source has made as many as it may.
+
+        Raises
+        ------
+        Retryable
+            Saying how long to wait.
+        """
+        made = self._made.setdefault(source, deque())
+        while made and made[0] <= self._clock() - HOUR_SECONDS:
+            made.popleft()
+        if len(made) >= self._most:
+            raise Retryable(
+                f"{source} has made {self._most} new targets within an hour; raise max_new_targets_per_hour if that is right",
+                retry_after=made[0] + HOUR_SECONDS - self._clock(),
+            )
+
+    def add(self, source: str) -> None:
+        """Count one that was made."""
+        self._made.setdefault(source, deque()).append(self._clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +86,8 @@ class Destination:
         Whether nothing is written, and outcomes say what would be.
     refused_targets
         Keys of targets whose event was refused.
+    new_targets
+        Counts the targets that each source made.
     """
 
     settings: ConsumerSettings
@@ -52,6 +96,7 @@ class Destination:
     data: DataWriter
     dry_run: bool
     refused_targets: "OrderedDict[str, None]"
+    new_targets: "NewTargets"
 
     @classmethod
     def build(cls, session: TomSession, settings: ConsumerSettings, *, dry_run: bool = False) -> "Destination":
@@ -67,7 +112,8 @@ class Destination:
             imported_list_for_all=settings.imported_list_for == "all",
         )
         data = DataWriter(session=session, original_source=settings.source_name == "original")
-        return cls(settings, matcher, targets, data, dry_run, OrderedDict())
+        limit = NewTargets(settings.max_new_targets_per_hour)
+        return cls(settings, matcher, targets, data, dry_run, OrderedDict(), limit)
 
     def write(self, event: ShareEvent) -> Outcome:
         """Write an event.
@@ -94,7 +140,11 @@ class Destination:
         if self.dry_run:
             what = f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
             return Outcome(end="would_write", detail=what)
+        if known is None:
+            self.new_targets.allow(body.tom.url)
         written = self.targets.write(body, known, event_time=event.time)
+        if written.created:
+            self.new_targets.add(body.tom.url)
         self.refused_targets.pop(body.partition_key, None)
         if written.changed:
             self.matcher.forget(body.target)
@@ -125,8 +175,10 @@ class Destination:
 
     def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> KnownTarget | None:
         target = Target.model_validate(body.target.model_dump())
+        self.new_targets.allow(body.tom.url)
         as_shared = TargetShared(tom=body.tom, hops=body.hops, submitter=body.submitter, target=target)
         self.targets.write(as_shared, None, event_time=event.time)
+        self.new_targets.add(body.tom.url)
         return self.matcher.find(body.target)
 
     def _remember_refused(self, key: str) -> None:

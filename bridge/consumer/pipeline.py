@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from threading import Event as Signal
 from typing import Protocol
 
@@ -43,8 +44,8 @@ class Records(Protocol):
     def owns(self, record: ConsumedRecord, /) -> bool:
         """Whether the record's partition is still this member's."""
 
-    def commit(self, record: ConsumedRecord, /) -> None:
-        """Commit everything up to and including the record."""
+    def commit(self, record: ConsumedRecord, /) -> bool:
+        """Commit everything up to and including the record; False if its partition is no longer this member's."""
 
 
 class Writes(Protocol):
@@ -147,19 +148,38 @@ class Pipeline:
             except Retryable as error:
                 if drain and attempt >= DRAIN_ATTEMPTS:
                     raise
-                pause = min(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
-                pause = max(pause, error.retry_after or 0.0)
-                self._log.warning("destination is away", detail=error.detail, attempt=attempt, pause_seconds=pause)
-                self._records.hold(pause, until=self.stop.is_set)
+                self._pause(error, attempt)
                 if self.stop.is_set() or not self._records.owns(consumed):
                     return
                 attempt += 1
         if self._dead_letters is not None:
             if outcome.is_dead_letter:
                 self._dead_letters.add(consumed, outcome, now=self._now())
-            self._records.commit(consumed)
+            self._commit(consumed, drain=drain)
         self.ends[outcome.end] += 1
         self._say(consumed, event, outcome, attempt=attempt, seconds=time.monotonic() - started)
+
+    def _commit(self, consumed: ConsumedRecord, *, drain: bool) -> None:
+        """Commit a record, through a restart of the broker if need be."""
+        for attempt in count(1):
+            try:
+                committed = self._records.commit(consumed)
+            except Retryable as error:
+                if drain and attempt >= DRAIN_ATTEMPTS:
+                    raise
+                self._pause(error, attempt)
+                if self.stop.is_set():
+                    return
+            else:
+                if not committed:
+                    self._log.warning("partition went to another member before the commit", place=consumed.place)
+                return
+
+    def _pause(self, error: Retryable, attempt: int) -> None:
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
+        pause = max(pause, error.retry_after or 0.0)
+        self._log.warning("waiting", why=error.detail, attempt=attempt, pause_seconds=pause)
+        self._records.hold(pause, until=self.stop.is_set)
 
     def _handle(self, consumed: ConsumedRecord) -> tuple[ShareEvent | None, Outcome]:
         try:

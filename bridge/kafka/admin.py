@@ -59,6 +59,14 @@ class Admin:
             if topic.error is None and not name.startswith("__")
         }
 
+    def is_embedded(self) -> bool:
+        """Whether this is librdkafka's mock cluster (`bridge.kafka.embedded`), which says so in its cluster id."""
+        try:
+            return str(self._client.list_topics(timeout=REQUEST_SECONDS).cluster_id).startswith("mockCluster")
+        except KafkaException as error:
+            self._client.poll(0)
+            raise translate_error(self._last_error.behind(error), self._connection, "connecting") from error
+
     def extents(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return first and next offset of each partition of a topic.
 

@@ -54,6 +54,7 @@ class Subscription:
         self._topics = list(topics)
         self._start = start
         self._on_revoke = on_revoke
+        self._joined = False
         self._ends: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
         self._failure: Exception | None = None
@@ -84,7 +85,7 @@ class Subscription:
     @property
     def drained(self) -> bool:
         """Whether every assigned partition was read up to the end it had when it was assigned."""
-        return bool(self._ends) and all(self._next[place] >= end for place, end in self._ends.items())
+        return self._joined and all(self._next[place] >= end for place, end in self._ends.items())
 
     def poll(self, timeout_seconds: float) -> ConsumedRecord | None:
         """Return the next record, or None if there is none within the time.
@@ -117,20 +118,30 @@ class Subscription:
         self._next[record.topic, record.partition] = record.next_offset
         return record
 
-    def commit(self, record: ConsumedRecord) -> None:
+    def commit(self, record: ConsumedRecord) -> bool:
         """Commit that everything up to and including this record is done with; blocks until the broker has it.
+
+        Returns
+        -------
+        bool
+            False if the partition has gone to another member meanwhile, who gets the record again.
 
         Raises
         ------
         BridgeError
-            If it can't be committed; the record will then be delivered again.
+            If it can't be committed now.
         """
+        if not self.owns(record):
+            return False
         try:
             self._consumer.commit(
                 offsets=[TopicPartition(record.topic, record.partition, record.next_offset)], asynchronous=False
             )
         except KafkaException as error:
+            if error.args[0].code() in _NO_LONGER_A_MEMBER:
+                return False
             raise translate_error(error, self._connection, f"committing {record.place}") from error
+        return True
 
     def hold(self, seconds: float, *, until: Callable[[], bool]) -> None:
         """Stay a member of the group for some seconds without taking records.
@@ -182,6 +193,7 @@ class Subscription:
         try:
             placed = [self._place(consumer, wanted) for wanted in consumer.committed(partitions, REQUEST_SECONDS)]
             consumer.assign(placed)
+            self._joined = True
         except KafkaException as error:
             self._failure = translate_error(error, self._connection, "taking partitions over")
 
@@ -219,6 +231,12 @@ class Subscription:
             self._next.pop((partition.topic, partition.partition), None)
 
 
+_NO_LONGER_A_MEMBER = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+}
 _PASSING = {
     KafkaError._TRANSPORT,  # noqa: SLF001
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001

@@ -15,11 +15,11 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from bridge.errors import Halt, Retryable
+from bridge.errors import Halt, Rejected, Retryable
 from bridge.events import canonical_json
 from bridge.settings import TomEntry
 from bridge.verdict import Answer, judge
@@ -179,14 +179,18 @@ class TomSession:
 
         Raises
         ------
-        Retryable, Halt, Rejected
+        Rejected
+            If it is elsewhere, or cannot be had.
+        Retryable, Halt
             As `judge` says, or if it is larger than ``most_bytes``.
         """
-        if not url.startswith(self.url):
-            raise Halt("foreign_address", f"{self._where}: a file's address is not on this TOM; it is not fetched")
+        own, other = urlsplit(self.url), urlsplit(url)
+        # Behind a proxy a TOM may believe that it is spoken to by http, and write its addresses so.
+        if own.hostname != other.hostname or (own.scheme == other.scheme and own.port != other.port):
+            raise Rejected("foreign_address", f"{self._where}: the file is not on this TOM, and is not fetched from elsewhere")
         self.connect()
-        response = self._raw("GET", url.removeprefix(self.url), stream=True)
-        answer = _answer("GET", url.removeprefix(self.url), response, b"")
+        response = self._raw("GET", other.path, stream=True)
+        answer = _answer("GET", other.path.removeprefix("/"), response, b"")
         if response.status_code != 200:
             response.close()
             raise judge(answer)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from bridge.errors import Rejected
 from bridge.events import Target, TargetIdentity, simplify_name
 
@@ -76,7 +78,22 @@ class Creation:
 
 
 def known_target(row: Mapping[str, Any]) -> KnownTarget:
-    """Read a target from the API's JSON."""
+    """Read a target from the API's JSON.
+
+    Raises
+    ------
+    Rejected
+        ``unreadable_target`` if it is nothing that a share event could be about, such as one without a name.
+    """
+    try:
+        return _known_target(row)
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        raise Rejected(
+            "unreadable_target", f"target {row.get('id')} there cannot be understood ({type(error).__name__}); mend it there"
+        ) from error
+
+
+def _known_target(row: Mapping[str, Any]) -> KnownTarget:
     return KnownTarget(
         id=int(row["id"]),
         identity=read_target(row).identity(),
