@@ -71,6 +71,8 @@ def fetch(product: DataProduct, *, allowed: Sequence[str], most_bytes: int) -> b
 def may_be_fetched(url: str, allowed: Sequence[str]) -> bool:
     """Whether an address is below one of the allowed prefixes: same scheme, host and port, and a path inside theirs."""
     try:
+        if not url.isprintable() or " " in url:  # urllib drops tabs and line ends, wherever they stand
+            return False
         parts = urlsplit(url)
         path = unquote(parts.path)
         if parts.username is not None or "\\" in path or posixpath.normpath(path) != path.rstrip("/"):
@@ -89,7 +91,7 @@ def _unpack(content: InlineContent, size: int) -> bytes:
         packed = base64.b64decode(content.data, validate=True)
         # Never more than the event announces, so that a few bytes cannot blow up to gigabytes.
         return zlib.decompressobj(wbits=31).decompress(packed, size + 1)
-    except (binascii.Error, zlib.error) as error:
+    except (binascii.Error, ValueError, zlib.error) as error:
         raise Rejected("product_damaged", f"the inline file cannot be unpacked: {error}") from error
 
 

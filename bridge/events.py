@@ -21,6 +21,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -74,14 +75,18 @@ def normalise_url(url: str) -> str:
     ValueError
         If it is not an http(s) URL with a host, or if it carries a user name or password.
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        port_number = parts.port
+    except ValueError:  # urllib's own words would repeat the URL
+        raise ValueError("not a TOM's URL: its host or port cannot be read") from None
     if parts.scheme.lower() not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not a TOM's URL: expected something like https://my-tom.org/")
     if parts.username is not None or parts.password is not None:
         raise ValueError("a TOM's URL must not carry a user name or password")
     scheme, host = parts.scheme.lower(), parts.hostname.lower()
     host = f"[{host}]" if ":" in host else host
-    port = "" if parts.port in {None, _DEFAULT_PORTS[scheme]} else f":{parts.port}"
+    port = "" if port_number in {None, _DEFAULT_PORTS[scheme]} else f":{port_number}"
     return urlunsplit((scheme, host + port, parts.path.rstrip("/") + "/", "", ""))
 
 
@@ -107,9 +112,23 @@ def canonical_json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def _iso_text(value: Any) -> Any:
+    if not isinstance(value, str | datetime):  # a number may be an MJD, a JD or seconds since 1970: nobody can tell
+        raise ValueError("a time is a text in ISO 8601 with its time zone")  # noqa: TRY004  pydantic wants ValueError
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time outside the years 1 to 9999") from None
+
+
 UtcTime = Annotated[
     AwareDatetime,
-    AfterValidator(lambda moment: moment.astimezone(UTC)),
+    BeforeValidator(_iso_text),
+    AfterValidator(_in_utc),
     PlainSerializer(utc_text, return_type=str, when_used="json"),
 ]
 Count = Annotated[int, Field(ge=0)]
@@ -299,6 +318,13 @@ class SpectroscopyDatum(_Instrumented):
     exposure_time: float | None = None
     """Exposure time, seconds."""
 
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        lengths = {len(self.flux), len(self.wavelength), len(self.flux_error) or len(self.flux)}
+        if len(lengths) > 1 or not self.flux:
+            raise ValueError("flux and wavelength, and flux_error if there is any, need one length of at least 1")
+        return self
+
 
 class AstrometryDatum(_Instrumented):
     """A position."""
@@ -323,7 +349,14 @@ class OtherDatum(_Datum):
 
     data_type: Annotated[str, Field(min_length=1, max_length=100)]
     value: JsonValue
-    """The value, raw."""
+    """The value, raw; anything but null."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_something(cls, value: JsonValue) -> JsonValue:
+        if value is None:
+            raise ValueError("a datum's value may be anything but null")
+        return value
 
 
 _TYPED = {"photometry", "spectroscopy", "astrometry"}
@@ -331,9 +364,9 @@ _TYPED = {"photometry", "spectroscopy", "astrometry"}
 
 def _datum_tag(datum: Any) -> str:
     """Tell which model reads a datum: a raw ``value`` or an unknown data_type makes it `OtherDatum`."""
-    fields: Mapping[str, Any] = datum if isinstance(datum, Mapping) else vars(datum)
+    fields: Mapping[str, Any] = datum if isinstance(datum, Mapping) else getattr(datum, "__dict__", {})
     data_type = fields.get("data_type")
-    return data_type if data_type in _TYPED and "value" not in fields else "other"
+    return data_type if isinstance(data_type, str) and data_type in _TYPED and "value" not in fields else "other"
 
 
 ReducedDatum = Annotated[
@@ -418,6 +451,10 @@ class ListMember(Words):
     primary_key: int | None = None
 
 
+def _name_or_url(text: str) -> str:
+    return normalise_url(text) if "://" in text else text
+
+
 class ShareBody(Words):
     """What every event's body has."""
 
@@ -427,7 +464,7 @@ class ShareBody(Words):
     tom: TomIdentity
     hops: tuple[Annotated[str, AfterValidator(normalise_url)], ...] = ()
     """URLs of the TOMs that the data has been through before this one, oldest first; for echo suppression."""
-    destinations: tuple[str, ...] | None = None
+    destinations: tuple[Annotated[str, AfterValidator(_name_or_url)], ...] | None = None
     """If given, only these destinations (consumer names or TOM URLs) act on it. Routing, not secrecy."""
     title: str = ""
     submitter: str = ""

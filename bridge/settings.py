@@ -7,6 +7,7 @@ runs one consumer needs only that one's secrets; `Settings.problems` checks them
 
 import difflib
 import importlib
+import ipaddress
 import os
 import re
 import tomllib
@@ -29,8 +30,12 @@ DEFAULT_TOM_NAME = "TOM Toolkit"
 
 
 def _kafka_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "kafka" or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # urllib's own words would repeat the URL
+        raise ValueError("expected kafka://host[:port]/; its host or port cannot be read") from None
+    if parts.scheme != "kafka" or not parts.hostname or port == 0:
         raise ValueError("expected kafka://host[:port]/")
     if parts.password is not None:
         raise ValueError("a password does not belong into a URL; use the key PASSWORD")
@@ -107,7 +112,8 @@ class StreamEntry(_Section):
     def bootstrap(self) -> str:
         """``host:port`` of the broker."""
         parts = urlsplit(self.BASE_URL)
-        return f"{parts.hostname}:{parts.port or 9092}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or 9092}"
 
     @property
     def username(self) -> str:
@@ -118,13 +124,16 @@ class StreamEntry(_Section):
     def is_loopback(self) -> bool:
         """Whether the broker is on this machine."""
         host = urlsplit(self.BASE_URL).hostname or ""
-        return host in {"localhost", "::1"} or host.startswith("127.")
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
 
 class HermesEntry(_Section):
     """The Hermes API, with the keys that TOM Toolkit gave it over the years."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="ignore")
 
     DISPLAY_NAME: str = ""
     """Name for people."""
@@ -132,6 +141,10 @@ class HermesEntry(_Section):
     """Address of the Hermes API."""
     HERMES_API_KEY: SecretStr = SecretStr("")
     """Hermes API key."""
+    CREDENTIAL_USERNAME: str = ""
+    """SCiMMA credential, of TOM Toolkit before 2023."""
+    CREDENTIAL_PASSWORD: SecretStr = SecretStr("")
+    """Its password."""
     DEFAULT_AUTHORS: str = ""
     """Authors, where nobody says otherwise."""
     USER_TOPICS: list[str] = Field(default_factory=list)
@@ -172,7 +185,13 @@ def _source(text: str) -> str:
 
 
 def _start(text: str) -> str:
-    if text not in {"earliest", "latest"} and datetime.fromisoformat(text).tzinfo is None:
+    if text in {"earliest", "latest"}:
+        return text
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        raise ValueError("expected earliest, latest or a time, for instance 2026-11-01T00:00:00Z") from None
+    if zone is None:
         raise ValueError("a start time needs a time zone, for instance 2026-11-01T00:00:00Z")
     return text
 
@@ -221,7 +240,7 @@ class ConsumerSettings(_Section):
             raise ValueError("dead_letters: must not be a topic that is subscribed, or every dead letter comes back")
         try:
             self.imported_list.format(tom_name="x")
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
             raise ValueError("imported_list: only {tom_name} may stand in braces") from error
         return self
 
@@ -252,7 +271,7 @@ class Settings:
     consumers
         Consumers, raw.
     environment
-        Values for ``${NAME}``.
+        Values for ``${NAME}``; None: nothing is expanded.
     """
 
     def __init__(
@@ -261,7 +280,7 @@ class Settings:
         origin: str,
         sharing: Mapping[str, Any],
         consumers: Mapping[str, Any],
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None,
     ) -> None:
         self.origin = origin
         self._sharing = sharing
@@ -306,15 +325,16 @@ class Settings:
         """
         try:
             module = importlib.import_module(module_name)
-        except ImportError as error:
+        except Exception as error:  # it is code, and whatever breaks in it is the administrator's to mend
             raise Misconfigured(
-                f"{module_name}: cannot be imported ({error}); run this with the TOM's own python, in its folder"
+                f"{module_name}: cannot be imported ({type(error).__name__}: {error}); "
+                "run this with the TOM's own python, in its folder"
             ) from error
         sharing = getattr(module, "DATA_SHARING", None)
         if not isinstance(sharing, Mapping):
             raise Misconfigured(f"{module_name}: DATA_SHARING: missing; add the dictionary to that settings module")
         consumers = getattr(module, "BRIDGE_CONSUMERS", {})
-        return cls(origin=module_name, sharing=sharing, consumers=consumers, environment={})
+        return cls(origin=module_name, sharing=sharing, consumers=consumers, environment=None)
 
     def __repr__(self) -> str:
         return f"<Settings of {self.origin}>"
@@ -393,9 +413,16 @@ class Settings:
         if name not in self._sharing:
             known = _unknown(name, self.entry_names)
             raise Misconfigured(f"{self.origin}: [consumers.{name}]: is named after no key of DATA_SHARING: {known}")
+        self.tom(name)
         for text in consumer.subscribe:
             self.stream_topic(text)
-        self.stream(consumer.dead_letter_topic(name).stream)
+        try:
+            letters = consumer.dead_letter_topic(name)
+        except ValueError as error:
+            raise Misconfigured(
+                f"{self.origin}: [consumers.{name}]: the name makes no Kafka topic; name one as dead_letters ({error})"
+            ) from error
+        self.stream(letters.stream)
         return consumer
 
     def problems(self) -> Iterator[str]:
@@ -422,14 +449,15 @@ class Settings:
     def _expand(self, where: str, value: Any) -> Any:
         if isinstance(value, list):
             return [self._expand(where, item) for item in value]
-        if not isinstance(value, str) or not self._environment:
+        environment = self._environment
+        if not isinstance(value, str) or environment is None:
             return value
 
         def replace(found: re.Match[str]) -> str:
             name = found[1]
-            if name not in self._environment:
+            if name not in environment:
                 raise Misconfigured(f"{self.origin}: {where}: the environment has no {name}; set it, or write the value")
-            return self._environment[name]
+            return environment[name]
 
         return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", replace, value)
 

@@ -16,7 +16,6 @@ PATH = Path(__file__).with_name("configuration.md")
 
 NO_EFFECT_YET: Mapping[type[BaseModel], tuple[str, ...]] = {
     StreamEntry: ("DEFAULT_AUTHORS", "SOURCE_URL", "EMIT"),
-    ConsumerSettings: ("max_new_targets_per_hour",),
 }
 """Keys that are read and checked, and that nothing uses in this version; the page says so of each."""
 
@@ -55,7 +54,9 @@ serves TOM Toolkit and the bridge. This version does not speak to Hermes, and `c
         "`[consumers.<key>]`: a consumer",
         """\
 One consumer service. Its name is the key of its destination TOM in `DATA_SHARING`, and what `tom-bridge consume` is
-given.""",
+given.
+
+`max_new_targets_per_hour` is counted by the running process, and begins anew when it is restarted.""",
     ),
 }
 """Model -> heading and introduction, in the order of the page."""
@@ -67,7 +68,10 @@ HEAD = """\
 
 `tom-bridge` reads the file given with `--config` (or in `TOM_BRIDGE_CONFIG`), else `bridge.toml`, else `config/bridge.toml`.
 With `--django-settings MODULE` it reads a Django settings module instead: its `DATA_SHARING` and, for consumers, its
-dictionary `BRIDGE_CONSUMERS`, with the same keys.
+dictionary `BRIDGE_CONSUMERS`, with the same keys. Start it as `python -m bridge` in the TOM's folder, with the TOM's own
+python, so that the module is found:
+
+    python -m bridge check --django-settings my_tom.settings
 
 - In a TOML file, `${NAME}` in a value is replaced by the environment variable of that name. A missing one is an error, but
   only where that entry is used: a host that runs one consumer needs only that one's secrets.

@@ -5,7 +5,7 @@ Sources: CloudEvents Kafka protocol binding 1.0.2, section 3.2 (``ce_`` headers,
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from bridge.codecs.record import Headers, header
@@ -96,4 +96,7 @@ def _read_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("time has no time zone")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("time outside the years 1 to 9999") from None

@@ -1,6 +1,7 @@
 """Our own events: record <-> share event, and CloudEvents structured JSON for files."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -132,9 +133,13 @@ def parse_json(text: bytes) -> Any:
     if len(text) > MAX_READ_BYTES:
         raise Poison("too_large", f"a value of {len(text):,} bytes; at most {MAX_READ_BYTES:,} are read")
     try:
-        document = json.loads(text.decode(), parse_constant=_refuse_constant)
+        document = json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+        if b"\\u" in text:  # half a character, as in "\\ud800", can be read but never written again
+            json.dumps(document, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise Poison("bad_utf8", f"the value is not UTF-8: byte {error.start} cannot be decoded") from error
+    except UnicodeEncodeError as error:
+        raise Poison("bad_utf8", "the value has half a character in it (a lone surrogate)") from error
     except RecursionError as error:
         raise Poison("too_deep", f"JSON nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
@@ -170,9 +175,16 @@ def _complaints(error: ValidationError, most: int = 5) -> Iterator[str]:
     """Name each field and what is wrong with it, without the value: payloads don't belong in messages."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     for problem in problems[:most]:
-        yield f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
+        yield f"{'.'.join(map(str, problem['loc']))[:100] or 'body'}: {problem['msg'][:200]}"
     if len(problems) > most:
         yield f"and {len(problems) - most} more"
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -12,6 +12,9 @@ from bridge.kafka.publisher import Publisher
 
 __all__ = ["DeadLetters", "dead_letter"]
 
+KEPT_HEADER_BYTES, KEPT_HEADERS = 4_000, 50
+"""What is kept of the headers of a record that is too large for the dead-letter topic: so many, each so large."""
+
 
 def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str, now: datetime) -> Record:
     """Return the dead letter of a record: its own key, bytes and headers, and ours about it.
@@ -29,7 +32,7 @@ def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str,
     """
     texts = {
         "dead_letter_reason": outcome.reason,
-        "dead_letter_detail": outcome.detail,
+        "dead_letter_detail": outcome.detail[:2_000],
         "dead_letter_destination": destination,
         "dead_letter_origin": consumed.place,
         "dead_letter_time": utc_text(now),
@@ -41,6 +44,16 @@ def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str,
     own = tuple((name, text.encode()) for name, text in texts.items() if text not in ("", "[]"))
     kept = tuple((name, value) for name, value in consumed.record.headers if not name.startswith("dead_letter_"))
     return Record(key=consumed.record.key, value=consumed.record.value, headers=kept + own)
+
+
+def _without_contents(letter: Record) -> Record:
+    """Return a dead letter that names what it was, by size and SHA-256, and keeps only what is small."""
+    about = (
+        ("dead_letter_left_out_bytes", str(len(letter.value or b"")).encode()),
+        ("dead_letter_left_out_sha256", sha256(letter.value or b"").encode()),
+    )
+    small = tuple((name, value) for name, value in letter.headers if len(name) + len(value) <= KEPT_HEADER_BYTES)
+    return Record(key=(letter.key or b"")[:KEPT_HEADER_BYTES], value=None, headers=small[:KEPT_HEADERS] + about)
 
 
 class DeadLetters:
@@ -73,13 +86,9 @@ class DeadLetters:
         try:
             self._send(letter)
         except Halt as error:
-            if error.reason != "too_large_for_topic" or letter.value is None:
+            if error.reason != "too_large_for_topic":
                 raise
-            about = (
-                ("dead_letter_left_out_bytes", str(len(letter.value)).encode()),
-                ("dead_letter_left_out_sha256", sha256(letter.value).encode()),
-            )
-            self._send(Record(key=letter.key, value=None, headers=letter.headers + about))
+            self._send(_without_contents(letter))
 
     def _send(self, letter: Record) -> None:
         try:

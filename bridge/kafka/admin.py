@@ -101,6 +101,10 @@ class Admin:
         BridgeError
             If the broker can't be reached or refuses.
         """
+        if self.is_embedded():
+            raise Misconfigured(
+                f"{self._connection.stream}: this is the embedded broker, which makes a topic on first use, with 4 partitions"
+            )
         wanted = NewTopic(topic, num_partitions=partitions, replication_factor=replicas)
         try:
             self._client.create_topics([wanted], operation_timeout=REQUEST_SECONDS)[topic].result()
@@ -108,8 +112,4 @@ class Admin:
             code = error.args[0].code()
             if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Misconfigured(f"stream {self._connection.stream}: topic {topic} exists already") from error
-            if code in {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}:  # noqa: SLF001
-                raise Misconfigured(
-                    f"{self._connection.stream}: this broker can't create topics; the embedded one makes them on first use"
-                ) from error
             raise translate_error(error, self._connection, f"creating topic {topic}") from error

@@ -53,6 +53,7 @@ _SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Names under which TOMs store one thing, by data type (``tom_dataproducts.models`` of TOM Toolkit 3)."""
 _COMMON = ("telescope", "instrument", "reduction_version")
+_TEXTS = {"bandpass", "unit", "flux_unit", "wavelength_unit", "setup", "ra_error_units", "dec_error_units"}
 _MODELS: Mapping[str, type[PhotometryDatum | SpectroscopyDatum | AstrometryDatum]] = {
     "photometry": PhotometryDatum,
     "spectroscopy": SpectroscopyDatum,
@@ -198,6 +199,8 @@ def _read_typed(common: Mapping[str, Any], value: Any) -> ReducedDatum | None:
     for name, synonyms in _SYNONYMS[data_type].items():
         found = next((synonym for synonym in synonyms if rest.get(synonym) is not None), None)
         if found is not None:
+            if isinstance(rest[found], str) is not (name in _TEXTS) or isinstance(rest[found], bool):
+                return None  # a number as text stays what it is: 2.x would store another value for it
             fields[name] = rest.pop(found)
         rest = {key: item for key, item in rest.items() if not (key in synonyms and item is None)}
     fields |= {name: rest.pop(name) for name in _COMMON if isinstance(rest.get(name), str)}

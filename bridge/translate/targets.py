@@ -180,7 +180,7 @@ def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
     missing: dict[str, str] = {}
     for name in names:
         simple = simplify_name(name)
-        if simple not in have and len(name.strip()) <= MAX_NAME:
+        if name.strip() and simple not in have and len(name.strip()) <= MAX_NAME:
             missing.setdefault(simple, name.strip())
     return list(missing.values())
 

@@ -16,6 +16,12 @@ from bridge.settings import StreamEntry
 TOPIC = "tom.shares"
 
 
+@pytest.fixture(autouse=True)
+def _short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mock cluster hands the partitions of a member that left on only when its session is over."""
+    monkeypatch.setattr("bridge.kafka.subscription.SESSION_MS", 4_000)
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
     """The broker; topics are the tests' own."""
@@ -53,7 +59,7 @@ def subscribe(connection: Connection, topic: str) -> Iterator[Subscribe]:
     made: list[Subscription] = []
 
     def start(**about: object) -> Subscription:
-        options = {"topics": [topic], "group": "g", "start": "earliest"} | about
+        options = {"topics": [topic], "group": f"group of {topic}", "start": "earliest"} | about
         made.append(Subscription(connection, **options))  # type: ignore[arg-type]
         return made[-1]
 
@@ -64,10 +70,7 @@ def subscribe(connection: Connection, topic: str) -> Iterator[Subscribe]:
 
 def numbered(count: int, key: str | None = None) -> list[Record]:
     """Return records whose value is their number, each of a target of its own unless a key is given."""
-    return [
-        Record(key=(key or f"target-{number}").encode(), value=str(number).encode(), headers=())
-        for number in range(count)
-    ]
+    return [Record(key=(key or f"target-{number}").encode(), value=str(number).encode(), headers=()) for number in range(count)]
 
 
 def read(subscription: Subscription, count: int, seconds: float = 20.0) -> list[ConsumedRecord]:

@@ -127,6 +127,25 @@ def test_an_empty_topic_is_drained_once_its_partitions_are_known(subscribe: Subs
     assert len(subscription.assigned) == 4
 
 
+# FAILS: between giving its partitions up and getting new ones a member has none, and calls that drained.
+def test_a_member_is_not_drained_while_partitions_are_shared_out_anew(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(40))
+    one = subscribe()
+    first = read(one, 1)
+    other = subscribe()
+    called_drained: list[bool] = []
+    other_joins = threading.Thread(target=lambda: _until(lambda: other.poll(0.1) is None and bool(other.assigned)))
+    other_joins.start()
+    one.hold(10.0, until=lambda: called_drained.append(one.drained) or len(other.assigned) == len(one.assigned) == 2)
+    other_joins.join()
+
+    assert first
+    assert called_drained
+    assert not any(called_drained)
+
+
 def test_latest_begins_behind_what_is_there_and_passes_over_nothing_after(
     publisher: Publisher, topic: str, subscribe: Subscribe
 ) -> None:

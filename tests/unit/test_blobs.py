@@ -23,6 +23,13 @@ def fetched(wanted: DataProduct, most_bytes: int = 10**9) -> bytes:
     return fetch(wanted, allowed=[], most_bytes=most_bytes)
 
 
+def end_of(wanted: DataProduct) -> bytes | str:
+    try:
+        return fetched(wanted)
+    except Rejected as error:
+        return error.reason
+
+
 def reason(wanted: DataProduct, most_bytes: int = 10**9) -> str:
     with pytest.raises(Rejected) as refused:
         fetched(wanted, most_bytes)
@@ -55,10 +62,8 @@ def test_a_single_damaged_byte_is_found(content: bytes, data: st.DataObject) -> 
     where = data.draw(st.integers(10, len(packed) - 9))
     packed[where] ^= 1 << data.draw(st.integers(0, 7))
     wanted = product(content, InlineContent(data=base64.b64encode(packed).decode()))
-    try:
-        assert fetched(wanted) == content  # the bit did not matter to gzip
-    except Rejected as error:
-        assert error.reason == "product_damaged"
+
+    assert end_of(wanted) in {content, "product_damaged"}  # some bits do not matter to gzip
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,11 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 MISTYPED = '[DATA_SHARING.s]\nBASE_URL = "kafka://h/"\nUSER_TOPIC = []\n'
 MISTAKES = {
     "no file": ("", ["check"], "bridge.toml: cannot be read"),
-    "a misspelt key": (MISTYPED, ["publish", "x", "--to", "s:t"], "[DATA_SHARING.s] USER_TOPIC: USER_TOPIC is unknown; did you mean USER_TOPICS?"),
+    "a misspelt key": (
+        MISTYPED,
+        ["publish", "x", "--to", "s:t"],
+        "[DATA_SHARING.s] USER_TOPIC: USER_TOPIC is unknown; did you mean USER_TOPICS?",
+    ),
     "an unknown stream": ("[DATA_SHARING]\n", ["topics", "list", "s"], "[DATA_SHARING.s]: s is unknown"),
     "an unknown consumer": ("[consumers]\n", ["consume", "x"], "[consumers.x]: x is unknown"),
     "an unknown TOM": (MISTYPED.replace("TOPIC ", "TOPICS "), ["share", "my-tom", "a", "--to", "s:t"], "my-tom is unknown"),

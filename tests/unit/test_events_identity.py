@@ -133,9 +133,7 @@ def test_the_identity_survives_the_wire(datum: ReducedDatum) -> None:
 
 @given(st.lists(strategies.typed_datums, min_size=2, max_size=2))
 def test_different_measurements_have_different_identities(pair: list[ReducedDatum]) -> None:
-    one, other = (
-        datum.model_dump(mode="json", exclude={"id", "source_name", "source_location", "origin"}) for datum in pair
-    )
+    one, other = (datum.model_dump(mode="json", exclude={"id", "source_name", "source_location", "origin"}) for datum in pair)
     if canonical_json(one) != canonical_json(other):
         assert datum_identity(URL, pair[0]) != datum_identity(URL, pair[1])
 

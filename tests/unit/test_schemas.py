@@ -18,9 +18,7 @@ from tests.unit import strategies
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 EXAMPLES = schemas.example_events()
 VALIDATORS = {
-    event_type: Draft202012Validator(
-        schemas.json_schema(event_type), format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+    event_type: Draft202012Validator(schemas.json_schema(event_type), format_checker=Draft202012Validator.FORMAT_CHECKER)
     for event_type in EVENT_TYPES
 }
 

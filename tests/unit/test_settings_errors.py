@@ -59,7 +59,7 @@ WRONG: dict[str, tuple[Settings, str]] = {
         "f.toml: [DATA_SHARING.my-tom]: has to be a table of keys and values",
     ),
     # FAILS: the port is looked at only when connecting, and then a bare ValueError comes out.
-    "a port that is no number": (entries("share-stream", BASE_URL="kafka://localhost:abc/"), "[DATA_SHARING.share-stream] BASE_URL: "),
+    "a port that is no number": (entries("share-stream", BASE_URL="kafka://h:abc/"), "[DATA_SHARING.share-stream] BASE_URL: "),
     "no entries": (Settings(origin="f.toml", sharing={}, consumers={}, environment={}), "f.toml: DATA_SHARING: has no entries"),
     "no sources": (
         consuming(accept_sources=None),
@@ -122,7 +122,7 @@ def test_a_mistake_is_told_with_its_place_and_its_fix(name: str) -> None:
 
 # FAILS: says "Invalid isoformat string", which names neither earliest nor latest.
 def test_a_start_that_is_none_is_told_what_it_may_be() -> None:
-    with pytest.raises(Misconfigured, match="earliest.*latest"):
+    with pytest.raises(Misconfigured, match=r"earliest.*latest"):
         consuming(start="soon").consumer("my-tom")
 
 

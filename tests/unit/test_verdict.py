@@ -59,7 +59,10 @@ def test_every_status_is_judged_and_only_busy_ones_are_retried(body: Any) -> Non
     assert retried == BUSY
 
 
-@pytest.mark.parametrize(("status", "is_json", "ok"), [(200, True, True), (201, True, True), (200, False, False), (302, True, False), (400, True, False)])
+@pytest.mark.parametrize(
+    ("status", "is_json", "ok"),
+    [(200, True, True), (201, True, True), (200, False, False), (302, True, False), (400, True, False)],
+)
 def test_only_a_success_in_json_can_be_believed(status: int, is_json: bool, ok: bool) -> None:
     assert Answer(method="GET", path="/", status=status, is_json=is_json).ok is ok
 

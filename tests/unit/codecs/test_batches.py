@@ -1,6 +1,7 @@
 """Splitting datums into events that fit."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def test_nothing_is_lost_the_order_is_kept_and_each_batch_fits(datums: list[Redu
 def test_a_batch_ends_only_where_the_next_datum_would_not_fit(lengths: list[int], most_bytes: int) -> None:
     batches = list(split_datums([note(n) for n in lengths], most_bytes=most_bytes, too_large=lambda _datum, _size: None))
 
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         assert size((*batch, following[0])) + 1 > most_bytes
 
 

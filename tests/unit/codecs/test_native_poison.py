@@ -103,9 +103,7 @@ UNWRITABLE: dict[str, Record] = {
     "half a character in a raw value": record(with_datum(extra={"a": "\ud800"})),
     "half a character in a raw key": record(with_datum(extra={"\ud800": 1})),
     "half a character in an unknown field": record(with_datum(seeing="\ud800")),
-    "an unknown number too large for a float": record(
-        json.dumps(with_datum(seeing=77)).replace("77", "1e400").encode()
-    ),
+    "an unknown number too large for a float": record(json.dumps(with_datum(seeing=77)).replace("77", "1e400").encode()),
 }
 
 

@@ -47,6 +47,7 @@ class World:
         self._waiting = list(records)
         self._answers = list(answers) or [Outcome(end="written")]
         self.lost_while_holding = False
+        self.commit_answers: list[bool | Exception] = []
         self.letter_refusal: Exception | None = None
         self.on_hold: Callable[[], None] = lambda: None
         self.log = structlog.testing.LogCapture()
@@ -67,8 +68,15 @@ class World:
     def owns(self, _record: ConsumedRecord) -> bool:
         return not self.lost_while_holding
 
-    def commit(self, record: ConsumedRecord) -> None:
+    def commit(self, record: ConsumedRecord) -> bool:
+        if self.commit_answers:
+            answer = self.commit_answers.pop(0)
+            if isinstance(answer, Exception):
+                self.journal.append(("commit failed", record.offset))
+                raise answer
+            return answer
         self.journal.append(("commit", record.offset))
+        return True
 
     # what it asks of its destination
     def write(self, event: ShareEvent) -> Outcome:

@@ -128,6 +128,36 @@ def test_a_dead_letter_that_the_broker_refuses_stops_the_consumer_uncommitted() 
     assert world.journal == [("write", TARGET)]
 
 
+def test_a_commit_that_the_broker_does_not_take_now_is_tried_again_and_nothing_is_written_twice() -> None:
+    world = World(records_of("target_sidereal", "reduced_datums"))
+    world.commit_answers = [Retryable("the broker restarts"), Retryable("the broker restarts")]
+    world.pipeline().run(drain=True)
+
+    assert world.journal == [
+        ("write", TARGET), ("commit failed", 0), ("hold", 1.0), ("commit failed", 0), ("hold", 2.0), ("commit", 0),
+        ("write", DATUMS), ("commit", 1),
+    ]  # fmt: skip
+
+
+def test_a_stop_while_a_commit_is_tried_again_ends_without_it() -> None:
+    world = World(records_of("target_sidereal", "reduced_datums"))
+    world.commit_answers = [Retryable("the broker is away")] * 9
+    pipeline = world.pipeline()
+    world.on_hold = pipeline.stop.set
+    pipeline.run()
+
+    assert world.journal == [("write", TARGET), ("commit failed", 0), ("hold", 1.0)]
+
+
+def test_a_partition_that_went_to_another_member_before_the_commit_is_told_and_the_rest_goes_on() -> None:
+    world = World(records_of("target_sidereal", "reduced_datums"))
+    world.commit_answers = [False]
+    world.pipeline().run(drain=True)
+
+    assert world.journal == [("write", TARGET), ("write", DATUMS), ("commit", 1)]
+    assert any("another member" in entry["event"] for entry in world.log.entries)
+
+
 def test_a_dry_run_commits_nothing_and_publishes_no_dead_letters() -> None:
     world = World(records_of("poison", "target_sidereal", "target_list"), [refused("ambiguous_target", "two")])
 
@@ -157,7 +187,7 @@ def test_each_record_has_one_line_in_the_log_that_says_what_became_of_it() -> No
     world.pipeline().run(drain=True)
     away, first, second = world.log.entries
 
-    assert (away["event"], away["log_level"], away["attempt"]) == ("destination is away", "warning", 1)
+    assert (away["why"], away["log_level"], away["attempt"]) == ("the TOM does not answer", "warning", 1)
     assert first | {"ms": 0} == {
         "event": "event", "log_level": "info", "topic": "tom.shares", "partition": 0, "offset": 0, "ms": 0, "attempts": 2,
         "destination": "not-my-tom", "outcome": "written", "event_id": str(EVENTS["target_sidereal"].id), "type": TARGET,

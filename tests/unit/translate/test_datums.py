@@ -36,7 +36,8 @@ MODEL_FIELDS = """id pk target target_id data_product data_type timestamp value 
 reduction_version brightness magnitude mag error brightness_error magnitude_error mag_err bandpass filter band f limit unit
 exposure_time flux wavelength wave wl lambda err flux_error f_error flux_unit f_unit flux_units f_units wavelength_unit w_unit
 wavelength_units w_units lambda_unit lambda_units setup ra right_ascension ra_deg dec declination dec_deg ra_error
-right_ascension_error ra_err dec_error declination_error dec_err ra_error_units ra_err_units dec_error_units dec_err_units""".split()
+right_ascension_error ra_err dec_error declination_error dec_err ra_error_units ra_err_units dec_error_units
+dec_err_units""".split()  # noqa: SIM905  a list of so many words is read more easily so
 """Names that TOM Toolkit 3.1 takes for columns of one of its datum models (``tom_dataproducts/models.py``)."""
 keys = st.sampled_from(MODEL_FIELDS + [f"original_{name}" for name in MODEL_FIELDS]) | strategies.texts
 extras = st.dictionaries(keys, strategies.documents, max_size=6)

@@ -33,9 +33,16 @@ def create(target: Target, **about: Any) -> Creation:
 
 def row(**changed: Any) -> dict[str, Any]:
     """Return a target as the API shows it."""
-    shown: dict[str, Any] = dict.fromkeys(strategies.TARGET_NUMBERS) | {"id": 7, "name": "SN 2024abc", "type": "SIDEREAL", "scheme": ""}
+    shown: dict[str, Any] = dict.fromkeys(strategies.TARGET_NUMBERS) | {
+        "id": 7,
+        "name": "SN 2024abc",
+        "type": "SIDEREAL",
+        "scheme": "",
+    }
     shown |= {"ra": 197.45, "dec": -23.38, "permissions": "PRIVATE", "created": "2026-11-23T04:30:00.123456Z"}
-    return shown | {"aliases": [{"id": 1, "name": "ZTF24a"}], "targetextra_set": [{"id": 3, "key": "z", "value": "0.1"}]} | changed
+    return (
+        shown | {"aliases": [{"id": 1, "name": "ZTF24a"}], "targetextra_set": [{"id": 3, "key": "z", "value": "0.1"}]} | changed
+    )
 
 
 def known(**changed: Any) -> KnownTarget:
@@ -55,7 +62,9 @@ def everything(document: Any) -> Iterator[tuple[str, Any]]:
 
 def test_the_request_is_this() -> None:
     target = STAR.model_copy(update={"extras": {"z": "0.1"}, "distance": 4.2e7})
-    made = create(target, lists=["Nearby"], permissions="OPEN", groups=[{"name": "G"}], provenance={"shared_from": "Example TOM"})
+    made = create(
+        target, lists=["Nearby"], permissions="OPEN", groups=[{"name": "G"}], provenance={"shared_from": "Example TOM"}
+    )
 
     assert made.zeros == {}
     assert made.left_out == ()
