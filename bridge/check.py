@@ -113,7 +113,7 @@ def _check_rights(what: str, session: TomSession) -> Iterator[Finding]:
     count = int(page["count"])
     needs_all = (
         "the account has to see and change all targets of this TOM, or targets that it does not see can't be matched: "
-        "its administrator makes it a superuser, or gives it view and change rights on each target"
+        "its administrator gives it the user permissions 'Can view target' and 'Can change target' (tom_targets)"
     )
     if count == 0:
         yield Finding(what, "warning", f"the account sees no targets; if there are any: {needs_all}")
@@ -133,7 +133,7 @@ def _check_rights(what: str, session: TomSession) -> Iterator[Finding]:
         detail = f"the account sees {count} targets, with numbers up to {highest}: others were deleted, or are invisible; "
         yield Finding(what, "warning", detail + needs_all)
     elif not fixed:
-        yield Finding(what, "ok", f"sees {count} targets and may change them; {needs_all}")
+        yield Finding(what, "ok", f"sees {count} targets and may change them; it has to see all targets of this TOM")
 
 
 def _who_sees(consumer: ConsumerSettings) -> str:

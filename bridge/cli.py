@@ -23,7 +23,7 @@ from bridge.codecs import native
 from bridge.consumer.dead_letters import DeadLetters
 from bridge.consumer.destination import Destination
 from bridge.consumer.pipeline import Pipeline
-from bridge.errors import BridgeError, Misconfigured, Poison
+from bridge.errors import BridgeError, Misconfigured, Poison, Retryable
 from bridge.events import EVENT_TYPES, ListMember, ShareBody, ShareEvent, TargetListShared, TomIdentity
 from bridge.kafka.admin import Admin
 from bridge.kafka.connection import Connection, connect_settings
@@ -116,7 +116,7 @@ def publish(
     connection = connect_settings(place.stream, stream)
     events = list(_read_events(file))
     count = _publish(connection, place.topic, events)
-    out.print(f"{count} events published to {to}")
+    out.print(f"{_number(count, 'event')} published to {to}")
 
 
 @app.command()
@@ -139,7 +139,12 @@ def consume(
     log = structlog.get_logger()
     current: list[str] = [""]
     session = TomSession(destination, settings.tom(destination), event_id=lambda: current[0])
-    session.connect()
+    try:
+        session.connect()
+    except Retryable as error:
+        if drain:
+            raise
+        log.warning("destination is away; its events wait", why=error.detail)
     publisher = Publisher(connect_settings(letters_to.stream, settings.stream(letters_to.stream)))
     if letters_to.topic not in Admin(connect_settings(letters_to.stream, settings.stream(letters_to.stream))).topics():
         raise Misconfigured(
@@ -205,7 +210,7 @@ def share(
         members = tuple(ListMember(name=row["name"], primary_key=row["id"]) for row in rows)
         bodies.append(TargetListShared(tom=identity, submitter=entry.USERNAME, name=list_name, members=members))
     count = _publish(connection, place.topic, [native.new_event(body, now=_now()) for body in bodies])
-    out.print(f"{len(rows)} targets shared: {count} events published to {to}")
+    out.print(f"{_number(len(rows), 'target')} shared: {_number(count, 'event')} published to {to}")
 
 
 @app.command()
@@ -249,7 +254,7 @@ def topics_describe(
     place: PlaceArgument, config: ConfigOption = None, django_settings: DjangoOption = None, as_json: JsonOption = False
 ) -> None:
     """Show the partitions of a topic, and how many events each keeps."""
-    stream, topic = _settings(config, django_settings).stream_topic(place)
+    stream, topic = _settings(config, django_settings).stream_topic(place, only_user_topics=False)
     extents = Admin(connect_settings(topic.stream, stream)).extents(topic.topic)
     if as_json:
         for number, (low, high) in extents.items():
@@ -270,9 +275,9 @@ def topics_create(
     django_settings: DjangoOption = None,
 ) -> None:
     """Create a topic."""
-    stream, topic = _settings(config, django_settings).stream_topic(place)
+    stream, topic = _settings(config, django_settings).stream_topic(place, only_user_topics=False)
     Admin(connect_settings(topic.stream, stream)).create(topic.topic, partitions=partitions, replicas=replicas)
-    out.print(f"{place} created with {partitions} partitions")
+    out.print(f"{place} created with {_number(partitions, 'partition')}")
 
 
 TypeArgument = Annotated[str, typer.Argument(metavar="TYPE", help="A type of share event.")]
@@ -299,7 +304,7 @@ def schema_validate(
 ) -> None:
     """Validate share events, without publishing them."""
     count = sum(1 for _event in _read_events(file))
-    out.print(f"{count} events, all valid")
+    out.print(f"{_number(count, 'event')}, all valid")
 
 
 @schema_app.command("write")
@@ -384,6 +389,10 @@ def _progress(what: str, total: int) -> Iterator[Any]:
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _warn(text: str) -> None:

@@ -10,6 +10,7 @@ Unknown fields are kept, so that a tool which passes an event on loses nothing o
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,8 +114,9 @@ def canonical_json(value: object) -> bytes:
 
 
 def _iso_text(value: Any) -> Any:
-    if not isinstance(value, str | datetime):  # a number may be an MJD, a JD or seconds since 1970: nobody can tell
-        raise ValueError("a time is a text in ISO 8601 with its time zone")  # noqa: TRY004  pydantic wants ValueError
+    is_number = isinstance(value, str) and re.fullmatch(r"[\s\d.+-]*", value) and value.count("-") < 2
+    if not isinstance(value, str | datetime) or is_number:  # an MJD, a JD, seconds since 1970: nobody can tell
+        raise ValueError("a time is a text in ISO 8601 with its time zone")
     return value
 
 

@@ -10,6 +10,7 @@ import importlib
 import ipaddress
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -323,6 +324,7 @@ class Settings:
         Misconfigured
             If it can't be imported or has no DATA_SHARING dictionary.
         """
+        sys.path.insert(0, str(Path.cwd()))  # as python does for manage.py; a console script does not
         try:
             module = importlib.import_module(module_name)
         except Exception as error:  # it is code, and whatever breaks in it is the administrator's to mend
@@ -330,6 +332,8 @@ class Settings:
                 f"{module_name}: cannot be imported ({type(error).__name__}: {error}); "
                 "run this with the TOM's own python, in its folder"
             ) from error
+        finally:
+            sys.path.pop(0)
         sharing = getattr(module, "DATA_SHARING", None)
         if not isinstance(sharing, Mapping):
             raise Misconfigured(f"{module_name}: DATA_SHARING: missing; add the dictionary to that settings module")
@@ -381,8 +385,15 @@ class Settings:
             )
         return entry
 
-    def stream_topic(self, text: str) -> tuple[StreamEntry, StreamTopic]:
+    def stream_topic(self, text: str, *, only_user_topics: bool = True) -> tuple[StreamEntry, StreamTopic]:
         """Return stream and topic for ``<key>:<topic>`` from the command line.
+
+        Parameters
+        ----------
+        text
+            What was written.
+        only_user_topics
+            Whether the topic has to be among the stream's USER_TOPICS, if it has any.
 
         Raises
         ------
@@ -394,7 +405,7 @@ class Settings:
         except ValueError as error:
             raise Misconfigured(str(error)) from error
         stream = self.stream(place.stream)
-        if stream.USER_TOPICS and place.topic not in stream.USER_TOPICS:
+        if only_user_topics and stream.USER_TOPICS and place.topic not in stream.USER_TOPICS:
             raise Misconfigured(
                 f"{self.origin}: [DATA_SHARING.{place.stream}] USER_TOPICS: {_unknown(place.topic, stream.USER_TOPICS)}"
             )

@@ -1,7 +1,7 @@
 """What a TOM's answer means: pure functions over what came back.
 
-Source: measured behaviour of TOM Toolkit 2.32.4 and 3.1.0 (``docs/tom-api.md``). What an endpoint says in a way of its
-own (a duplicate datum, a product that exists) is for `bridge.tom.writing`, which asks here for all the rest.
+Source: measured behaviour of TOM Toolkit 2.32.4 and 3.1.0 . What an endpoint says in a way of its
+own (a duplicate datum, a product that exists) is for `bridge.tom.data` and ``bridge.tom.targets``, which ask here for the rest.
 """
 
 import re

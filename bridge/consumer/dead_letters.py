@@ -12,8 +12,8 @@ from bridge.kafka.publisher import Publisher
 
 __all__ = ["DeadLetters", "dead_letter"]
 
-KEPT_HEADER_BYTES, KEPT_HEADERS = 4_000, 50
-"""What is kept of the headers of a record that is too large for the dead-letter topic: so many, each so large."""
+KEPT_HEADER_BYTES, KEPT_HEADERS, OWN_HEADER_BYTES = 250, 50, 4_000
+"""What is kept of a record that is too large for the dead-letter topic: so many of its headers, each so large, and ours."""
 
 
 def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str, now: datetime) -> Record:
@@ -52,8 +52,9 @@ def _without_contents(letter: Record) -> Record:
         ("dead_letter_left_out_bytes", str(len(letter.value or b"")).encode()),
         ("dead_letter_left_out_sha256", sha256(letter.value or b"").encode()),
     )
-    small = tuple((name, value) for name, value in letter.headers if len(name) + len(value) <= KEPT_HEADER_BYTES)
-    return Record(key=(letter.key or b"")[:KEPT_HEADER_BYTES], value=None, headers=small[:KEPT_HEADERS] + about)
+    ours = tuple(h for h in letter.headers if h[0].startswith("dead_letter_") and len(h[1]) <= OWN_HEADER_BYTES)
+    theirs = [h for h in letter.headers if not h[0].startswith("dead_letter_") and len(h[0]) + len(h[1]) <= KEPT_HEADER_BYTES]
+    return Record(key=(letter.key or b"")[:KEPT_HEADER_BYTES], value=None, headers=(*theirs[:KEPT_HEADERS], *ours, *about))
 
 
 class DeadLetters:

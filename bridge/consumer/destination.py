@@ -170,8 +170,12 @@ class Destination:
     def _write_into(self, body: DatumBody, known: KnownTarget) -> Written:
         if isinstance(body, ReducedDatumsShared):
             return self.data.write_datums(body.datums, tom=body.tom, target=body.target, known=known)
-        content = blobs.fetch(body.product, allowed=self.settings.fetch_from, most_bytes=self.settings.max_product_bytes)
-        return self.data.write_product(body.product, content, tom=body.tom, target=body.target, known=known)
+
+        def fetch() -> bytes:
+            allowed, most_bytes = self.settings.fetch_from, self.settings.max_product_bytes
+            return blobs.fetch(body.product, allowed=allowed, most_bytes=most_bytes)
+
+        return self.data.write_product(body.product, fetch, tom=body.tom, target=body.target, known=known)
 
     def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> KnownTarget | None:
         target = Target.model_validate(body.target.model_dump())

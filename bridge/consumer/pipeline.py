@@ -146,7 +146,7 @@ class Pipeline:
                 event, outcome = self._handle(consumed)
                 break
             except Retryable as error:
-                if drain and attempt >= DRAIN_ATTEMPTS:
+                if drain and (attempt >= DRAIN_ATTEMPTS or (error.retry_after or 0.0) > LONGEST_PAUSE_SECONDS):
                     raise
                 self._pause(error, attempt)
                 if self.stop.is_set() or not self._records.owns(consumed):

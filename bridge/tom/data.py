@@ -1,7 +1,7 @@
 """Writing reduced datums and data products at a TOM, each once."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,7 +75,8 @@ class DataWriter:
             except Rejected as error:
                 if error.reason == "target_not_changeable":
                     raise
-                written.failures.append(Failure(item, error.reason, error.detail))
+                hint = dialect.hint(datum) if error.reason == "tom_error" else ""
+                written.failures.append(Failure(item, error.reason, error.detail + hint))
         return written
 
     def _write_datum(self, request: DatumRequest, rows: "_Rows", written: Written, item: str) -> None:
@@ -109,21 +110,21 @@ class DataWriter:
             raise Rejected(
                 "target_not_changeable",
                 f"the account may not change target {request.body['target']} there, or it is gone; "
-                "the TOM's administrator has to give the account view and change rights on all targets",
+                "the TOM's administrator has to give it 'Can view target' and 'Can change target'",
             )
         return answer
 
     def write_product(
-        self, product: DataProduct, content: bytes, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
+        self, product: DataProduct, fetch: Callable[[], bytes], *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
     ) -> Written:
-        """Upload a data product once, and so have it processed; if the TOM refuses it, write its datums instead.
+        """Upload a data product once, and so have it processed; if it can't be had or is refused, write its datums instead.
 
         Parameters
         ----------
         product
             From the event.
-        content
-            Its bytes, verified.
+        fetch
+            Returns its bytes, verified; raises `Rejected` if they can't be had for good.
         tom, target
             The source TOM, and the target there.
         known
@@ -133,7 +134,7 @@ class DataWriter:
         written = Written(target_id=known.id)
         problem: Rejected | None = None
         try:
-            stored = self._upload(product, content, identifier, known, written)
+            stored = self._upload(product, fetch(), identifier, known, written)
         except Rejected as error:
             if error.reason == "target_not_changeable":
                 raise

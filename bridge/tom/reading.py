@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pydantic import ValidationError
+
 from bridge import blobs
 from bridge.codecs.batches import split_datums
 from bridge.errors import Rejected
@@ -72,7 +74,7 @@ class TomReader:
             rows = [answer.body] if answer.ok else []
         else:
             rows = self._session.get_ok("api/targets/", {"name_fuzzy": name, "limit": 1_000})["results"]
-            rows = [row for row in rows if simplify_name(name.strip()) in _simple_names(row)]
+            rows = [row for row in rows if simplify_name(name.strip()) in _simple_names(row) and self._may_see(row)]
         if not rows:
             raise Rejected("no_such_target", f"{self._tom.name}: no target {name!r} that this account can see")
         if len(rows) > 1:
@@ -93,7 +95,12 @@ class TomReader:
         with_data
             Whether datums and data products are read.
         """
-        target = read_target(row)
+        try:
+            target = read_target(row)
+        except ValidationError as error:
+            raise Rejected(
+                "unreadable_target", f"{self._tom.name}: target #{row['id']} has no name or no known type"
+            ) from error
         yield TargetShared(tom=self._tom, submitter=self._submitter, target=target, target_lists=lists)
         if not with_data:
             return
@@ -113,6 +120,10 @@ class TomReader:
         loose = self._read_datums([rows[key] for key in datums.elements()], target)
         yield from self._batches(loose, target)
 
+    def _may_see(self, row: Row) -> bool:
+        # To an account that sees no target at all the fuzzy search shows everybody's.
+        return self._session.get(f"api/targets/{row['id']}/").ok
+
     def _datum_rows(self, query: Mapping[str, Any]) -> list[Row]:
         rows: list[Row] = self._session.get_ok("api/reduceddatums/", {**query, "limit": 10_000_000})["results"]
         return rows
@@ -123,27 +134,31 @@ class TomReader:
         own = {product["id"]: product for product in found if product["target"] == row["id"]}
         return [own[key] for key in sorted(own)]
 
-    def _read_datums(self, rows: list[Row], target: Target) -> list[ReducedDatum]:
-        if self._session.dialect == 3 and rows:
+    def _read_datums(self, rows: list[Row], target: Target, *, of_product: bool = False) -> list[ReducedDatum]:
+        if self._session.dialect == 3 and rows and not of_product:
             self._warn_once(
                 "the API of TOM Toolkit 3 does not show extras, exposure times and reduction versions of datums; "
-                "they are not shared (the app bridge.emitter in that TOM shares them)"
+                "they are not shared, unless they come with a data product"
             )
         datums: dict[str, ReducedDatum] = {}
         hidden = alike = 0
         for row in rows:
-            datum = read_datum(row, self._tom.url)
+            try:
+                datum = read_datum(row, self._tom.url)
+            except ValidationError:
+                self._warn(f"{target.name}: a datum of {row['timestamp']} without data type or value is not shared")
+                continue
             if datum is None:
                 hidden += is_hidden_limit(row)
             elif datum.id in datums:
                 alike += 1
             else:
                 datums[str(datum.id)] = datum
-        if hidden:
+        if hidden and not of_product:
             self._warn(
                 f"{target.name}: {hidden} upper limits are not shared: the API of TOM Toolkit 3 does not show their values"
             )
-        if alike:
+        if alike and not of_product:
             self._warn(f"{target.name}: {alike} datums are shared once with others from which the API shows no difference")
         return sorted(datums.values(), key=lambda datum: (datum.timestamp, str(datum.id)))
 
@@ -175,7 +190,7 @@ class TomReader:
                 f"{target.name}: data product {name!r} is too large to go inside an event; consumers fetch it from this "
                 f"TOM if their fetch_from allows {self._tom.url}"
             )
-        datums = [datum for datum in (read_datum(datum_row, self._tom.url) for datum_row in made) if datum is not None]
+        datums = self._read_datums(made, target, of_product=True)
         used = sum(len(datum.model_dump_json(exclude_none=True).encode()) for datum in datums)
         if used > PRODUCT_DATUM_BYTES:
             self._warn(

@@ -12,11 +12,14 @@ from bridge.tom.session import PROOF_SECONDS, TomSession
 from bridge.tom.written import Failure, Written
 from bridge.translate.dialect import dialect_of
 from bridge.translate.targets import (
+    MAX_NAME,
     Creation,
     KnownTarget,
     creation,
     missing_names,
+    refuse_long_lists,
     same_fields,
+    too_long,
     zeros_to_set,
 )
 from bridge.verdict import Answer, judge, says_already_exists
@@ -152,13 +155,13 @@ class TargetWriter:
             return Rejected(
                 "invisible_target",
                 f"a target named {target.name!r} exists there, but this account can't see it; "
-                "the TOM's administrator has to give the account view and change rights on all targets",
+                "the TOM's administrator has to give it 'Can view target' and 'Can change target'",
             )
         if answer.status == 400 and isinstance(answer.body, Mapping) and says_already_exists(_first(answer.body), "name"):
             return Rejected(
                 "alias_taken",
                 f"an alias of {target.name!r} belongs to a target there that this account can't see; "
-                "the TOM's administrator has to give the account view and change rights on all targets",
+                "the TOM's administrator has to give it 'Can view target' and 'Can change target'",
             )
         return judge(answer)
 
@@ -179,6 +182,7 @@ class TargetWriter:
             self._patch(known.id, zeros)
             written.changed = True
         wanted = self._all_lists(event, new=unfinished)
+        refuse_long_lists(wanted)
         lists, twice = self._lists.sort_out(known.id, known.identity.name, wanted)
         written.failures += [_twice(name) for name in twice]
         dropped = dialect_of(self._session.dialect).unstorable_extras(event.target)
@@ -187,6 +191,8 @@ class TargetWriter:
             for key, value in event.target.extras.items()
             if unfinished and key not in known.extras and key not in dropped
         }
+        written.notes += [f"extra {key!r}: a field of that name exists there" for key in dropped if unfinished]
+        written.notes += [f"alias {name[:20]!r}...: longer than {MAX_NAME} characters" for name in names if too_long(name)]
         for body, item in _additions(missing_names(names, known), extras, lists):
             answer = self._session.patch(f"api/targets/{known.id}/", body)
             if answer.ok:

@@ -21,6 +21,9 @@ class Dialect(Protocol):
     def unstorable(self, datum: ReducedDatum, /) -> str | None:
         """Return why a datum can't be stored, as far as that is known beforehand."""
 
+    def hint(self, datum: ReducedDatum, /) -> str:
+        """Return what the TOM's failure on a datum most likely means, or an empty string."""
+
     def unstorable_extras(self, target: Target, /) -> frozenset[str]:
         """Return the keys of a target's extras that are not stored."""
 

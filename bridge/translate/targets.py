@@ -21,7 +21,9 @@ __all__ = [
     "known_target",
     "missing_names",
     "read_target",
+    "refuse_long_lists",
     "same_fields",
+    "too_long",
     "zeros_to_set",
 ]
 
@@ -146,11 +148,9 @@ def creation(
     Rejected
         If the target's or a list's name is longer than a TOM can store.
     """
-    if len(target.name.strip()) > MAX_NAME:
+    if too_long(target.name):
         raise Rejected("name_too_long", f"a TOM's target names have at most {MAX_NAME} characters")
-    for name in lists:
-        if len(name) > MAX_LIST_NAME:
-            raise Rejected("name_too_long", f"a TOM's list names have at most {MAX_LIST_NAME} characters")
+    refuse_long_lists(lists)
     required = (*_REQUIRED[target.type], *_REQUIRED.get(target.scheme, ()))
     numbers = {name: value for name in NUMBERS if (value := getattr(target, name)) is not None}
     zeros = {name: 0.0 for name in required if numbers.get(name) == 0}
@@ -174,13 +174,24 @@ def creation(
     return Creation(body=body, zeros=zeros, left_out=tuple(left_out))
 
 
+def refuse_long_lists(lists: Iterable[str]) -> None:
+    """Raise `Rejected` if the name of a list is longer than a TOM can store."""
+    if any(len(name) > MAX_LIST_NAME for name in lists):
+        raise Rejected("name_too_long", f"a TOM's list names have at most {MAX_LIST_NAME} characters")
+
+
+def too_long(name: str) -> bool:
+    """Whether a name or alias is longer than a TOM can store."""
+    return len(name.strip()) > MAX_NAME
+
+
 def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
     """Return the names that a target at the destination does not have yet, as TOM Toolkit compares them."""
     have = {simplify_name(name) for name in known.names}
     missing: dict[str, str] = {}
     for name in names:
         simple = simplify_name(name)
-        if name.strip() and simple not in have and len(name.strip()) <= MAX_NAME:
+        if name.strip() and simple not in have and not too_long(name):
             missing.setdefault(simple, name.strip())
     return list(missing.values())
 
@@ -208,7 +219,7 @@ def _aliases(target: Target) -> tuple[list[str], list[str]]:
     aliases: dict[str, None] = {}
     left_out = []
     for alias in (text.strip() for text in target.aliases):
-        if len(alias) > MAX_NAME:
+        if too_long(alias):
             left_out.append(f"alias {alias[:20]!r}...: longer than {MAX_NAME} characters")
         elif alias and alias != target.name.strip():
             aliases[alias] = None

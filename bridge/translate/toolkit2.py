@@ -9,9 +9,11 @@ from typing import Any
 from bridge.events import DataProductShared, ReducedDatum, ReducedDatumsShared, Target, TargetShared
 from bridge.translate.datums import DatumRequest, same_moment
 
-__all__ = ["LABEL", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
+__all__ = ["DEFAULT_DATA_TYPES", "LABEL", "hint", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
 
 LABEL = "2.x"
+DEFAULT_DATA_TYPES = frozenset({"photometry", "spectroscopy", "fits_file", "image_file"})
+"""What a TOM's DATA_PRODUCT_TYPES has unless its administrator changed it."""
 
 
 def reserved_keys(_data_type: str) -> frozenset[str]:
@@ -22,6 +24,13 @@ def reserved_keys(_data_type: str) -> frozenset[str]:
 def unstorable(_datum: ReducedDatum) -> str | None:
     """Return why a datum can't be stored, as far as that is known beforehand."""
     return None
+
+
+def hint(datum: ReducedDatum) -> str:
+    """Return what the TOM's failure on a datum most likely means, or an empty string."""
+    if datum.data_type in DEFAULT_DATA_TYPES:
+        return ""
+    return f"; TOM Toolkit 2 takes no {datum.data_type} unless its setting DATA_PRODUCT_TYPES has it"
 
 
 def unstorable_extras(_target: Target) -> frozenset[str]:

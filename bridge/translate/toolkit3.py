@@ -19,7 +19,7 @@ from bridge.events import (
 )
 from bridge.translate.datums import DatumRequest, datum_mark, same_moment
 
-__all__ = ["LABEL", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
+__all__ = ["LABEL", "hint", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
 
 LABEL = "3.x"
 
@@ -61,6 +61,11 @@ def unstorable(datum: ReducedDatum) -> str | None:
     if isinstance(datum, OtherDatum) and not (isinstance(datum.value, dict) and datum.value):
         return "TOM Toolkit 3 stores no value that is not a dictionary with something in it"
     return None
+
+
+def hint(_datum: ReducedDatum) -> str:
+    """Return what the TOM's failure on a datum most likely means, or an empty string."""
+    return "; a column of TOM Toolkit 3 does not take one of its values (a text where a number belongs, or too long)"
 
 
 def unstorable_extras(target: Target) -> frozenset[str]:

@@ -34,7 +34,7 @@ def test_when_all_is_well(world: Callable[..., World], version: str):
     assert code == 0, out
     assert f"TOM Toolkit {version[0]}.x" in out
     assert "login by session" in out if version == TWO else "login by API token" in out
-    assert "has to see and change all targets" in out
+    assert "it has to see all targets of this TOM" in out
     assert "Collaboration" in out
 
 
@@ -121,7 +121,7 @@ def test_an_account_that_cannot_change_a_target(world: Callable[..., World], ver
 
     assert code == 1
     assert "sees but may not change" in wrong(out)
-    assert "gives it view and change rights on each target" in wrong(out)
+    assert "'Can view target' and 'Can change target'" in wrong(out)
     assert dump(between.destination) == before, "a check writes nothing"
 
 

@@ -59,7 +59,7 @@ def sidereal(name: str, alias: str, *, version: str) -> dict[str, Any]:
             "parallax": 0.125, "distance": 4.2e7, "distance_err": 1.5, "galactic_lng": 308.37, "galactic_lat": 39.3,
         },
         "aliases": [alias, f"{alias} β+γ/δ"],
-        "extras": {"redshift": "0.009783", "note, with \"quotes\"": "ζ & <b>"},
+        "extras": {"redshift": "0.009783", 'note, with "quotes"': "ζ & <b>"},
         "datums": datums,
         "products": [
             {"data_product_type": kind, "filename": file, "content_base64": base64.b64encode(content).decode(),

@@ -276,7 +276,7 @@ def test_a_dry_run_says_what_would_be_written_and_changes_nothing(world: Callabl
 
     said = between.consume("--dry-run")
 
-    assert [line["detail"] for line in said.lines][0] == f"create target {name!r}"
+    assert said.lines[0]["detail"] == f"create target {name!r}"
     assert said.lines[1]["detail"].startswith("1 datums into target")
     assert dump(between.destination) == before
     assert between.consume().outcomes == ["written", "written"], "a dry run commits nothing"

@@ -130,7 +130,6 @@ def test_what_is_too_large_is_named_by_place_size_and_hash_instead() -> None:
     assert texts(kept)["dead_letter_left_out_sha256"] == "5c0e0ea421571c300b5df6aec0a118b5c3dc02e0683a546341d5efc689df2f58"
 
 
-# FAILS: headers are kept in any case, and a record with large ones stops the consumer for good.
 def test_a_record_whose_headers_are_too_large_is_named_as_well() -> None:
     broker = Broker(most_bytes=1_000)
     add(broker, consumed(Record(key=b"k", value=b"{}", headers=(("trace", b"x" * 900),)), 5))

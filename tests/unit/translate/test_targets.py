@@ -211,7 +211,6 @@ def test_a_name_that_differs_only_in_spelling_is_not_missing() -> None:
     assert missing_names(["sn2024ABC", "ztf-24a", " ATLAS24x ", "atlas 24x", "x" * 101], known()) == ["ATLAS24x"]
 
 
-# FAILS: an empty alias is sent, and the TOM refuses the whole request with 400.
 @pytest.mark.parametrize("blank", ["", " ", "\t"])
 def test_a_blank_name_is_never_missing(blank: str) -> None:
     assert missing_names([blank], known()) == []
