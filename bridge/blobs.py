@@ -71,7 +71,8 @@ def fetch(product: DataProduct, *, allowed: Sequence[str], most_bytes: int) -> b
 def may_be_fetched(url: str, allowed: Sequence[str]) -> bool:
     """Whether an address is below one of the allowed prefixes: same scheme, host and port, and a path inside theirs."""
     try:
-        if not url.isprintable() or " " in url:  # urllib drops tabs and line ends, wherever they stand
+        # urllib drops tabs and line ends, wherever they stand; fsspec chains file systems at "::".
+        if not url.isprintable() or " " in url or "::" in url:
             return False
         parts = urlsplit(url)
         path = unquote(parts.path)
@@ -133,5 +134,7 @@ def _http_chunks(url: str) -> Iterator[bytes]:
                 if response.status_code != 200:
                     raise Rejected("fetch_failed", f"the file's address answers HTTP {response.status_code}")
                 yield from response.iter_content(1 << 20)
+        except ValueError as error:  # InvalidURL, InvalidSchema and their like
+            raise Rejected("fetch_failed", f"the file's address cannot be fetched ({type(error).__name__})") from error
         except requests.RequestException as error:
             raise Retryable(f"a data product's file cannot be fetched now ({type(error).__name__})") from error

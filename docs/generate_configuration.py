@@ -64,7 +64,7 @@ given.
 HEAD = """\
 # Configuration
 
-<!-- Written by docs/generate_configuration.py from the models in bridge/settings.py. Do not edit. -->
+<!-- Written by docs/generate_configuration.py from the models in bridge/settings/. Do not edit. -->
 
 `tom-bridge` reads the file given with `--config` (or in `TOM_BRIDGE_CONFIG`), else `bridge.toml`, else `config/bridge.toml`.
 With `--django-settings MODULE` it reads a Django settings module instead: its `DATA_SHARING` and, for consumers, its

@@ -12,6 +12,9 @@ from bridge.kafka.publisher import Publisher
 
 __all__ = ["DeadLetters", "dead_letter"]
 
+MOST_ITEMS = 200
+"""How many candidates, and how many refused items, a dead letter names."""
+
 KEPT_HEADER_BYTES, KEPT_HEADERS, OWN_HEADER_BYTES = 250, 50, 4_000
 """What is kept of a record that is too large for the dead-letter topic: so many of its headers, each so large, and ours."""
 
@@ -36,9 +39,9 @@ def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str,
         "dead_letter_destination": destination,
         "dead_letter_origin": consumed.place,
         "dead_letter_time": utc_text(now),
-        "dead_letter_candidates": json.dumps(list(outcome.candidates), ensure_ascii=False),
+        "dead_letter_candidates": json.dumps(list(outcome.candidates[:MOST_ITEMS]), ensure_ascii=False),
         "dead_letter_items": json.dumps(
-            [[failure.item, failure.reason, failure.detail] for failure in outcome.failures[:200]], ensure_ascii=False
+            [[failure.item, failure.reason, failure.detail] for failure in outcome.failures[:MOST_ITEMS]], ensure_ascii=False
         ),
     }
     own = tuple((name, text.encode()) for name, text in texts.items() if text not in ("", "[]"))

@@ -226,6 +226,7 @@ class Subscription:
         self._forget(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
+        self._joined = False  # until the next assignment, which may be empty
         for partition in partitions:
             self._ends.pop((partition.topic, partition.partition), None)
             self._next.pop((partition.topic, partition.partition), None)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bridge.errors import Rejected
 from bridge.events import Target, TargetIdentity, simplify_name
+from bridge.events.words import Number
 
 __all__ = [
     "PLACEHOLDER",
@@ -34,7 +35,7 @@ MAX_NAME = 100
 MAX_LIST_NAME = 200
 """Longest name of a target list; PostgreSQL refuses more after the target is half-made."""
 
-NUMBERS = tuple(name for name, field in Target.model_fields.items() if field.annotation == float | None)
+NUMBERS = tuple(name for name, field in Target.model_fields.items() if field.annotation == Number | None)
 """TOM Toolkit's numeric fields of a target."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "unit",
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     database=None,
     print_blob=True,

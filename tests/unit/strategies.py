@@ -26,6 +26,7 @@ from bridge.events import (
     TargetShared,
     TomIdentity,
 )
+from bridge.events.words import Number
 
 ODD_NAMES = ["SN 2024abc", "SN2024abc", "α Centauri", "V* η Car", 'a "quoted", name', "O'Neill+1/2", " spaced", "(433) Eros"]
 
@@ -44,7 +45,7 @@ documents = st.recursive(
 )
 origins = st.none() | st.builds(Origin, model=texts, primary_key=keys)
 
-TARGET_NUMBERS = [name for name, field in Target.model_fields.items() if field.annotation == float | None]
+TARGET_NUMBERS = [name for name, field in Target.model_fields.items() if field.annotation == Number | None]
 
 
 @st.composite

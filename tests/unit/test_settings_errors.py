@@ -12,6 +12,7 @@ from bridge import settings as module
 from bridge.errors import Misconfigured
 from bridge.kafka.connection import connect_settings
 from bridge.settings import ConsumerSettings, HermesEntry, Settings, StreamEntry, StreamTopic, TomEntry
+from bridge.settings.entries import Section
 
 SHARING: dict[str, Any] = {
     "share-stream": {"BASE_URL": "kafka://localhost:9092/", "USER_TOPICS": ["tom.shares"]},
@@ -244,7 +245,7 @@ def test_a_secret_is_repeated_by_no_complaint(raw: dict[str, Any]) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    sections = [model for model in vars(module).values() if isinstance(model, type) and issubclass(model, module._Section)]
+    sections = [model for model in vars(module).values() if isinstance(model, type) and issubclass(model, Section)]
     undescribed = [f"{s.__name__}.{n}" for s in sections for n, field in s.model_fields.items() if not field.description]
 
     assert undescribed == []
