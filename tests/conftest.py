@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from bridge.kafka.embedded import EmbeddedBroker
 from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
 from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
 from tests.support.world import Toms, World
@@ -57,15 +58,28 @@ def toms(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     found.close()
 
 
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """A broker's URL, and what makes a topic there: Apache Kafka, or the embedded broker where that can't be had."""
+    try:
+        kafka: ApacheKafka = request.getfixturevalue("apache_kafka")
+    except pytest.skip.Exception:
+        with EmbeddedBroker() as embedded:
+            yield embedded.url, embedded.create_topic
+    else:
+        yield f"kafka://{kafka.bootstrap}/", kafka.create_topic
+
+
 @pytest.fixture
-def world(tmp_path: Path, toms: Toms, apache_kafka: ApacheKafka) -> Callable[..., World]:
-    """Make a topic on Apache Kafka between two TOMs: ``world(source_version, destination_version, postgres=...)``."""
+def world(tmp_path: Path, toms: Toms, broker: tuple[str, Callable[[str], None]]) -> Callable[..., World]:
+    """Make a topic between two real TOMs: ``world(source_version, destination_version, postgres=...)``."""
 
     def make(source: str, destination: str, *, postgres: bool = False, **consumer: Any) -> World:
+        url, create_topic = broker
         return World(
             home=tmp_path,
-            stream_url=f"kafka://{apache_kafka.bootstrap}/",
-            create_topic=apache_kafka.create_topic,
+            stream_url=url,
+            create_topic=create_topic,
             source=toms.get("source", source),
             destination=toms.get("destination", destination, postgres=postgres),
             consumer=consumer,

@@ -118,16 +118,16 @@ def test_an_mjd_is_refused_rather_than_taken_for_seconds_since_1970(time: Any) -
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), "NaN", "Infinity"])
 def test_numbers_are_finite(number: Any) -> None:
-    with pytest.raises(ValidationError, match="finite"):
+    with pytest.raises(ValidationError, match=r"finite|valid number"):
         PhotometryDatum(timestamp=NIGHT, brightness=number)
-    with pytest.raises(ValidationError, match="finite"):
+    with pytest.raises(ValidationError, match=r"finite|valid number"):
         Target(name="a", type="SIDEREAL", ra=number)
 
 
 def test_numbers_inside_raw_values_are_finite() -> None:
-    with pytest.raises(ValidationError, match="finite"):
+    with pytest.raises(ValidationError, match=r"finite|valid number"):
         PhotometryDatum(timestamp=NIGHT, brightness=1.0, extra={"airmass": [float("inf")]})
-    with pytest.raises(ValidationError, match="finite"):
+    with pytest.raises(ValidationError, match=r"finite|valid number"):
         READ.validate_python({"data_type": "polarimetry", "timestamp": NIGHT, "value": {"q": float("nan")}})
 
 
