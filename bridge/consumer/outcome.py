@@ -49,7 +49,8 @@ class Outcome:
         if written.failures:
             first = written.failures[0]
             detail = f"{len(written.failures)} items refused; first {first.item}: {first.detail}"
-            return cls(end="partial", reason=first.reason, detail=detail, written=written, failures=tuple(written.failures))
+            end: End = "partial" if written.written or written.present or written.changed else "refused"
+            return cls(end=end, reason=first.reason, detail=detail, written=written, failures=tuple(written.failures))
         return cls(end="written" if written.written or written.changed else "present", written=written)
 
 
