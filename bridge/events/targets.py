@@ -1,19 +1,25 @@
 """Targets: every field that TOM Toolkit has for one (``tom_targets.base_models.BaseTarget``)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bridge.events.words import Name, Number, Words
 
 __all__ = ["Target", "TargetIdentity"]
 
 
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a target's name is more than white space")
+    return name
+
+
 class TargetIdentity(Words):
     """What is needed to recognise a target: names, and where it is on the sky."""
 
-    name: Name
-    """Primary name."""
+    name: Annotated[Name, AfterValidator(_not_blank)]
+    """Primary name; TOMs drop white space around it."""
     type: Literal["SIDEREAL", "NON_SIDEREAL"]
     """Target type, as TOM Toolkit spells it."""
     aliases: tuple[Name, ...] = ()
