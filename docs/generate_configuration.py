@@ -32,7 +32,7 @@ How the bridge logs in is decided in this order:
    `pip install 'tom-bridge[cli,hop]'`. For a broker on this machine the file counts only if the entry names a user.
 3. Neither: plain text, which beyond this machine needs `ALLOW_PLAINTEXT = true`.
 
-If `USER_TOPICS` is not empty, the commands `publish`, `share`, `topics` and `consume` take no other topic of this stream.
+If `USER_TOPICS` is not empty, the commands `publish`, `share` and `consume` take no other topic of this stream.
 A dead-letter topic that is to be created with `tom-bridge topics create` has to be among them.""",
     ),
     TomEntry: (
@@ -68,10 +68,10 @@ HEAD = """\
 
 `tom-bridge` reads the file given with `--config` (or in `TOM_BRIDGE_CONFIG`), else `bridge.toml`, else `config/bridge.toml`.
 With `--django-settings MODULE` it reads a Django settings module instead: its `DATA_SHARING` and, for consumers, its
-dictionary `BRIDGE_CONSUMERS`, with the same keys. Start it as `python -m bridge` in the TOM's folder, with the TOM's own
+dictionary `BRIDGE_CONSUMERS`, with the same keys. Start it in the TOM's folder, with the TOM's own
 python, so that the module is found:
 
-    python -m bridge check --django-settings my_tom.settings
+    tom-bridge check --django-settings my_tom.settings
 
 - In a TOML file, `${NAME}` in a value is replaced by the environment variable of that name. A missing one is an error, but
   only where that entry is used: a host that runs one consumer needs only that one's secrets.
