@@ -117,6 +117,8 @@ def _chunks(url: str) -> Iterator[bytes]:
         with fsspec.open(url, "rb") as file:
             while chunk := file.read(1 << 20):
                 yield chunk
+    except (FileNotFoundError, PermissionError) as error:
+        raise Rejected("fetch_failed", f"the file cannot be had ({type(error).__name__})") from error
     except OSError as error:
         raise Retryable(f"a data product's file cannot be read ({type(error).__name__})") from error
     except (ImportError, ValueError) as error:

@@ -10,6 +10,7 @@ from bridge.kafka.admin import Admin
 from bridge.kafka.connection import connect_settings
 from bridge.settings import ConsumerSettings, Settings, StreamEntry, StreamTopic, TomEntry
 from bridge.tom.session import TomSession
+from bridge.tom.targets import groups_of
 from bridge.verdict import says_invisible_target
 
 __all__ = ["Finding", "check"]
@@ -42,7 +43,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         if isinstance(entry, StreamEntry):
             yield from _check_stream(key, entry, _topics_of(key, entry, consumers))
         elif isinstance(entry, TomEntry):
-            yield from _check_tom(key, entry, is_destination=key in consumers)
+            yield from _check_tom(key, entry, consumers.get(key))
         else:
             yield Finding(f"stream {key}", "warning", "the Hermes API; this version does not speak to it yet")
     for name, consumer in consumers.items():
@@ -89,7 +90,7 @@ def _check_stream(key: str, entry: StreamEntry, needed: dict[str, str]) -> Itera
             yield Finding(f"topic {key}:{topic}", "wrong", fix)
 
 
-def _check_tom(key: str, entry: TomEntry, *, is_destination: bool) -> Iterator[Finding]:
+def _check_tom(key: str, entry: TomEntry, consumer: ConsumerSettings | None) -> Iterator[Finding]:
     what = f"TOM {key}"
     session = TomSession(key, entry)
     try:
@@ -100,8 +101,12 @@ def _check_tom(key: str, entry: TomEntry, *, is_destination: bool) -> Iterator[F
             "localhost",
         }:
             yield Finding(what, "warning", "the password goes over plain http; use https")
-        if is_destination:
+        if consumer is not None:
             yield from _check_rights(what, session)
+            missing = [name for name in consumer.groups if name not in groups_of(session)]
+            if missing:
+                fix = f"the account is in no group {', '.join(missing)} there; ask the TOM's administrator to add it"
+                yield Finding(f"consumer {key}", "wrong", fix)
     except BridgeError as error:
         yield Finding(what, "wrong", str(error))
     finally:

@@ -31,7 +31,7 @@ from bridge.kafka.embedded import EmbeddedBroker
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import DEFAULT_TOM_NAME, Settings
-from bridge.telemetry import set_up_logging
+from bridge.telemetry import printable, set_up_logging
 from bridge.tom.reading import TomReader
 from bridge.tom.session import TomSession
 
@@ -71,7 +71,7 @@ def run() -> None:
     try:
         app(standalone_mode=True)
     except BridgeError as error:
-        err.print(f"[bold red]tom-bridge:[/] {escape(str(error))}")
+        err.print(f"[bold red]tom-bridge:[/] {escape(printable(str(error)))}")
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -98,7 +98,7 @@ def check(config: ConfigOption = None, django_settings: DjangoOption = None, as_
             _print_json({"what": finding.what, "level": finding.level, "detail": finding.detail})
         else:
             level = f"[{colours[finding.level]}]{finding.level:7}[/]"
-            out.print(f"{level} [bold]{escape(finding.what)}[/]: {escape(finding.detail)}", highlight=False)
+            out.print(f"{level} [bold]{escape(finding.what)}[/]: {escape(printable(finding.detail))}", highlight=False)
     if wrong:
         raise typer.Exit(1)
 
@@ -154,7 +154,11 @@ def consume(
         log.warning('accept_sources = ["*"]: events that claim to come from any TOM are acted on', consumer=destination)
     group = consumer.group_id or f"tom-bridge.{destination}"
     records = Subscription(
-        connection, topics=consumer.topics, group=f"{group}.dry-run" if dry_run else group, start=consumer.start
+        connection,
+        topics=consumer.topics,
+        group=f"{group}.dry-run" if dry_run else group,
+        start=consumer.start,
+        commits=not dry_run,
     )
 
     def mark(event: ShareEvent | None) -> None:
@@ -369,7 +373,10 @@ def _object(document: Any) -> dict[str, Any]:
 
 
 def _publish(connection: Connection, topic: str, events: list[ShareEvent]) -> int:
-    records = [native.encode(event) for event in events]
+    try:
+        records = [native.encode(event) for event in events]
+    except ValueError as error:
+        raise Poison("too_large", f"nothing was published: {error}") from error
     if Admin(connection).is_embedded():
         EmbeddedBroker.guard(sum(record.size for record in records))
     publisher = Publisher(connection)
@@ -396,7 +403,7 @@ def _number(count: int, thing: str) -> str:
 
 
 def _warn(text: str) -> None:
-    err.print(f"[yellow]warning:[/] {escape(text)}", highlight=False)
+    err.print(f"[yellow]warning:[/] {escape(printable(text))}", highlight=False)
 
 
 def _print_json(document: object, indent: int | None = None) -> None:

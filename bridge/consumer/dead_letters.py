@@ -49,6 +49,12 @@ def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str,
     return Record(key=consumed.record.key, value=consumed.record.value, headers=kept + own)
 
 
+def _with_short_headers(letter: Record) -> Record:
+    """Return a dead letter with all of its contents and only the short ones of our headers."""
+    kept = tuple(h for h in letter.headers if not h[0].startswith("dead_letter_") or len(h[1]) <= OWN_HEADER_BYTES)
+    return Record(key=letter.key, value=letter.value, headers=kept)
+
+
 def _without_contents(letter: Record) -> Record:
     """Return a dead letter that names what it was, by size and SHA-256, and keeps only what is small."""
     about = (
@@ -92,7 +98,14 @@ class DeadLetters:
         except Halt as error:
             if error.reason != "too_large_for_topic":
                 raise
-            self._send(_without_contents(letter))
+            for smaller in (_with_short_headers(letter), _without_contents(letter)):
+                try:
+                    self._send(smaller)
+                except Halt as again:
+                    if again.reason != "too_large_for_topic" or smaller.value is None:
+                        raise
+                else:
+                    return
 
     def _send(self, letter: Record) -> None:
         try:

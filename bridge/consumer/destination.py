@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge import blobs
 from bridge.consumer.outcome import Outcome, refused, skipped
@@ -30,6 +30,8 @@ REFUSED_TARGETS = 100_000
 """How many targets that were refused are remembered, so that their data is held and not skipped."""
 
 HOUR_SECONDS = 3600.0
+FETCH_TRIES = 3
+"""How often a file that lies elsewhere is asked for."""
 
 DatumBody = ReducedDatumsShared | DataProductShared
 
@@ -88,6 +90,10 @@ class Destination:
         Keys of targets whose event was refused.
     new_targets
         Counts the targets that each source made.
+    planned_targets
+        In a dry run, keys of the targets that would have been created.
+    fetch_tries
+        How often a file that lies elsewhere could not be fetched, by its SHA-256.
     """
 
     settings: ConsumerSettings
@@ -97,6 +103,8 @@ class Destination:
     dry_run: bool
     refused_targets: "OrderedDict[str, None]"
     new_targets: "NewTargets"
+    planned_targets: set[str] = field(default_factory=set)
+    fetch_tries: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def build(cls, session: TomSession, settings: ConsumerSettings, *, dry_run: bool = False) -> "Destination":
@@ -110,6 +118,7 @@ class Destination:
             groups=settings.groups,
             imported_list=settings.imported_list,
             imported_list_for_all=settings.imported_list_for == "all",
+            accept_lists="target_lists" in settings.accept,
         )
         data = DataWriter(session=session, original_source=settings.source_name == "original")
         limit = NewTargets(settings.max_new_targets_per_hour)
@@ -138,6 +147,8 @@ class Destination:
     def _write_target(self, event: ShareEvent, body: TargetShared) -> Outcome:
         known = self.matcher.find(body.target)
         if self.dry_run:
+            if known is None:
+                self.planned_targets.add(body.partition_key)
             what = f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
             return Outcome(end="would_write", detail=what)
         if known is None:
@@ -152,7 +163,8 @@ class Destination:
 
     def _write_data(self, event: ShareEvent, body: DatumBody) -> Outcome:
         known = self.matcher.find(body.target)
-        if known is None:
+        made: Written | None = None
+        if known is None and body.partition_key not in self.planned_targets:
             if body.partition_key in self.refused_targets:
                 return refused("target_refused", "its target was refused just before; replay both once that is solved")
             if self.settings.unmatched == "skip":
@@ -160,12 +172,18 @@ class Destination:
             if self.settings.unmatched == "hold":
                 return refused("unmatched", f"no target {body.target.name!r} there yet; replay it once there is one")
             if not self.dry_run:
-                known = self._create_from_identity(event, body)
+                made = self._create_from_identity(event, body)
+                known = self.matcher.find(body.target)
         if self.dry_run or known is None:
             where = f"target {known.id} {known.identity.name!r}" if known else f"new target {body.target.name!r}"
             what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"
             return Outcome(end="would_write", detail=f"{what} into {where}")
-        return Outcome.of(self._write_into(body, known))
+        self.targets.set_zeros(body.target, known)
+        written = self._write_into(body, known)
+        if made is not None:
+            written.failures += made.failures
+            written.notes += made.notes
+        return Outcome.of(written)
 
     def _write_into(self, body: DatumBody, known: KnownTarget) -> Written:
         if isinstance(body, ReducedDatumsShared):
@@ -173,17 +191,24 @@ class Destination:
 
         def fetch() -> bytes:
             allowed, most_bytes = self.settings.fetch_from, self.settings.max_product_bytes
-            return blobs.fetch(body.product, allowed=allowed, most_bytes=most_bytes)
+            try:
+                return blobs.fetch(body.product, allowed=allowed, most_bytes=most_bytes)
+            except Retryable as error:
+                # Where the file lies is not the destination: its being away must not hold up everybody's events.
+                tries = self.fetch_tries[body.product.sha256] = self.fetch_tries.get(body.product.sha256, 0) + 1
+                if tries < FETCH_TRIES:
+                    raise
+                raise Rejected("file_unavailable", f"{error.detail}, {tries} times; replay it later") from error
 
         return self.data.write_product(body.product, fetch, tom=body.tom, target=body.target, known=known)
 
-    def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> KnownTarget | None:
+    def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> Written:
         target = Target.model_validate(body.target.model_dump())
         self.new_targets.allow(body.tom.url)
         as_shared = TargetShared(tom=body.tom, hops=body.hops, submitter=body.submitter, target=target)
-        self.targets.write(as_shared, None, event_time=event.time)
+        made = self.targets.write(as_shared, None, event_time=event.time)
         self.new_targets.add(body.tom.url)
-        return self.matcher.find(body.target)
+        return made
 
     def _remember_refused(self, key: str) -> None:
         self.refused_targets[key] = None

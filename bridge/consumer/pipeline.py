@@ -14,7 +14,7 @@ from bridge.codecs import native
 from bridge.codecs.record import ConsumedRecord
 from bridge.consumer.admission import admit
 from bridge.consumer.outcome import Outcome, refused, skipped
-from bridge.errors import Poison, Retryable
+from bridge.errors import BridgeError, Poison, Retryable
 from bridge.events import ShareEvent
 from bridge.settings import ConsumerSettings
 
@@ -103,6 +103,7 @@ class Pipeline:
         self._now = now
         self._log = log
         self._on_event = on_event
+        self._gone = 0
         self.stop = Signal()
         self.ends: Counter[str] = Counter()
 
@@ -136,6 +137,8 @@ class Pipeline:
             on_record(self.ends.total())
             if drain and self._records.drained:
                 break
+        if drain and self._gone:
+            raise Retryable(f"{self._gone} records went to another member before they were committed; drain again")
         return self.ends
 
     def _finish(self, consumed: ConsumedRecord, *, drain: bool) -> None:
@@ -173,6 +176,7 @@ class Pipeline:
             else:
                 if not committed:
                     self._log.warning("partition went to another member before the commit", place=consumed.place)
+                    self._gone += 1
                 return
 
     def _pause(self, error: Retryable, attempt: int) -> None:
@@ -194,6 +198,11 @@ class Pipeline:
         self._on_event(event)
         try:
             return event, self._destination.write(event)
+        except BridgeError:
+            raise
+        except Exception as error:  # noqa: BLE001  a fault of ours must not hold up everything behind this one event
+            self._log.exception("internal error", place=consumed.place)
+            return event, refused("internal_error", f"the bridge failed on it ({type(error).__name__}); please report the log")
         finally:
             self._on_event(None)
 

@@ -18,6 +18,9 @@ REQUEST_SECONDS = 15.0
 SESSION_MS = 12_000
 """After a kill -9 the group waits this long before it hands the partitions on."""
 
+LONGEST_EVENT_MS = 6 * 3_600_000
+"""How long writing one event may take: thousands of datums at a TOM with tens of thousands of targets take an hour."""
+
 Partition = tuple[str, int]
 
 
@@ -37,6 +40,8 @@ class Subscription:
         Consumer group.
     start
         Where partitions without a committed offset begin: ``earliest``, ``latest`` or an ISO time with its zone.
+    commits
+        Whether anything may be committed; a dry run does not.
     on_revoke
         Called when partitions are about to be taken away; the last moment at which their offsets may be committed.
     """
@@ -48,13 +53,16 @@ class Subscription:
         topics: Sequence[str],
         group: str,
         start: str,
+        commits: bool = True,
         on_revoke: Callable[[list[Partition]], None] = lambda _partitions: None,
     ) -> None:
         self._connection = connection
         self._topics = list(topics)
         self._start = start
+        self._commits = commits
         self._on_revoke = on_revoke
         self._joined = False
+        self._held: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
         self._failure: Exception | None = None
@@ -69,7 +77,8 @@ class Subscription:
                 "auto.offset.reset": "error",
                 "partition.assignment.strategy": "range,roundrobin",
                 "session.timeout.ms": SESSION_MS,
-                "max.poll.interval.ms": 900_000,
+                "max.poll.interval.ms": LONGEST_EVENT_MS,
+                "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 16_384,
                 "fetch.queue.backoff.ms": 50,
             }
@@ -105,6 +114,10 @@ class Subscription:
             return None
         error = message.error()
         if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                place = (message.topic() or "", message.partition() or 0)
+                self._next[place] = max(self._next.get(place, 0), message.offset() or 0)
+                return None
             if error.retriable() or error.code() in _PASSING:
                 return None
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}")
@@ -154,20 +167,26 @@ class Subscription:
             Asked about twice a second; ends the hold when it says so.
         """
         end = time.monotonic() + seconds
-        held: set[Partition] = set()
+        try:
+            self._hold(end, until)
+        except KafkaException as error:
+            raise translate_error(error, self._connection, "pausing") from error
+
+    def _hold(self, end: float, until: Callable[[], bool]) -> None:
         while (left := end - time.monotonic()) > 0 and not until():
-            fresh = set(self.assigned) - held
+            fresh = set(self.assigned) - self._held
             self._consumer.pause([TopicPartition(*place) for place in fresh])
-            held |= fresh
+            self._held |= fresh
             message = self._consumer.poll(min(0.5, left))
             if message is not None and message.error() is None:
                 # Fetched between a rebalance and its pause: ask for it again later.
                 self._consumer.seek(TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0))
-        self._consumer.resume([TopicPartition(*place) for place in held & set(self.assigned)])
+        self._consumer.resume([TopicPartition(*place) for place in self._held & set(self.assigned)])
+        self._held.clear()
 
     def owns(self, record: ConsumedRecord) -> bool:
-        """Whether a record's partition is still this member's."""
-        return (record.topic, record.partition) in self._ends
+        """Whether a record's partition is still this member's, without a break since it was taken."""
+        return self._next.get((record.topic, record.partition)) == record.next_offset
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -201,7 +220,7 @@ class Subscription:
         low, high = consumer.get_watermark_offsets(partition, timeout=REQUEST_SECONDS)
         if partition.offset == OFFSET_INVALID:
             partition.offset = self._first_offset(consumer, partition, low, high)
-            if self._start != "earliest":
+            if self._start != "earliest" and self._commits:
                 # Else what is published while a new consumer is down, before its first commit, would be passed over.
                 consumer.commit(offsets=[partition], asynchronous=False)
         self._ends[partition.topic, partition.partition] = high
@@ -230,6 +249,7 @@ class Subscription:
         for partition in partitions:
             self._ends.pop((partition.topic, partition.partition), None)
             self._next.pop((partition.topic, partition.partition), None)
+            self._held.discard((partition.topic, partition.partition))
 
 
 _NO_LONGER_A_MEMBER = {
@@ -243,7 +263,6 @@ _PASSING = {
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._RESOLVE,  # noqa: SLF001
-    KafkaError._PARTITION_EOF,  # noqa: SLF001
 }
 """Errors that librdkafka reports and gets over by itself."""
 

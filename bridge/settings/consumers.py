@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -21,6 +22,13 @@ def _stream_topic(text: str) -> str:
 
 def _source(text: str) -> str:
     return text if text == "*" else normalise_url(text)
+
+
+def _prefix(text: str) -> str:
+    parts = urlsplit(text)
+    if not parts.scheme or not (parts.netloc or (parts.scheme == "file" and parts.path.strip("/"))):
+        raise ValueError("expected the beginning of an address, for instance https://their-tom.org/data/")
+    return text
 
 
 def _start(text: str) -> str:
@@ -62,7 +70,7 @@ class ConsumerSettings(Section):
     """New targets per source and hour; beyond it the consumer holds and says so."""
     max_separation_arcsec: Annotated[float, Field(gt=0)] = 60.0
     """Targets of one name that are farther apart on the sky are not the same; arcseconds."""
-    fetch_from: list[str] = Field(default_factory=list)
+    fetch_from: list[Annotated[str, AfterValidator(_prefix)]] = Field(default_factory=list)
     """URL prefixes from which the files of data products may be fetched; empty: none are."""
     max_product_bytes: Annotated[int, Field(ge=1)] = 100_000_000
     """Largest data product that is accepted; bytes."""

@@ -194,6 +194,8 @@ class Settings:
             raise Misconfigured(
                 f"{self.origin}: [consumers.{name}]: the name makes no Kafka topic; name one as dead_letters ({error})"
             ) from error
+        if str(letters) in consumer.subscribe:
+            raise Misconfigured(f"{self.origin}: [consumers.{name}] dead_letters: {letters} is subscribed; name another topic")
         self.stream(letters.stream)
         return consumer
 

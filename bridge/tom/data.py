@@ -9,12 +9,15 @@ from bridge.errors import Rejected
 from bridge.events import DataProduct, ReducedDatum, TargetIdentity, TomIdentity, canonical_json
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
-from bridge.translate.datums import DatumRequest, datum_request
+from bridge.translate.datums import DatumRequest, datum_mark, datum_request
 from bridge.translate.dialect import Dialect, dialect_of
 from bridge.translate.targets import KnownTarget
 from bridge.verdict import Answer, judge, says_already_exists, says_invisible_target
 
-__all__ = ["DataWriter", "product_id"]
+__all__ = ["PRODUCT_MARK", "DataWriter", "product_id"]
+
+PRODUCT_MARK = "tom-bridge "
+"""What the ``product_id`` of every data product begins with that the bridge uploads."""
 
 
 class DataWriter:
@@ -60,14 +63,7 @@ class DataWriter:
             if problem is not None:
                 written.failures.append(Failure(item, "unstorable", problem))
                 continue
-            request = datum_request(
-                datum,
-                target_id=known.id,
-                tom=tom,
-                target=target,
-                original_source=self._original_source,
-                reserved=dialect.reserved_keys,
-            )
+            request = self._request(datum, tom=tom, target=target, known=known)
             for key, name in request.renamed.items():
                 written.notes.append(f"{item}: key {key!r} is stored as {name!r}")
             try:
@@ -79,10 +75,24 @@ class DataWriter:
                 written.failures.append(Failure(item, error.reason, error.detail + hint))
         return written
 
+    def _request(self, datum: ReducedDatum, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget) -> DatumRequest:
+        return datum_request(
+            datum,
+            target_id=known.id,
+            tom=tom,
+            target=target,
+            original_source=self._original_source,
+            reserved=dialect_of(self._session.dialect).reserved_keys,
+        )
+
     def _write_datum(self, request: DatumRequest, rows: "_Rows", written: Written, item: str) -> None:
         answer = self._post_datum(request)
         if answer.status == 500 and not rows.has(request):
-            answer = self._post_datum(request)
+            # Some TOMs save the row and then fail: what they have is asked anew before anything is sent again.
+            rows.forget()
+            if not rows.has(request):
+                answer = self._post_datum(request)
+                rows.forget()
         if answer.status == 201 and answer.ok:
             rows.add(request)
             written.written += 1
@@ -133,15 +143,19 @@ class DataWriter:
         identifier = product_id(product, tom=tom, target=target)
         written = Written(target_id=known.id)
         problem: Rejected | None = None
+        stored: int | None = None
         try:
+            if product.datums and self._find_product(identifier, known) is None:
+                self._refuse_if_written_before(product, tom=tom, target=target, known=known)
             stored = self._upload(product, fetch(), identifier, known, written)
         except Rejected as error:
             if error.reason == "target_not_changeable":
                 raise
-            stored, problem = None, error
+            problem = error
         if problem is not None:
             written.failures.append(Failure(f"product {product.name!r}", problem.reason, problem.detail))
-        if product.datums and (problem is not None or (stored is not None and not self._has_datums(stored))):
+        written_before = problem is not None and problem.reason == "datums_written_before"
+        if product.datums and not written_before and (stored is None or not self._has_datums(stored)):
             one_by_one = self.write_datums(product.datums, tom=tom, target=target, known=known)
             written.written += one_by_one.written
             written.present += one_by_one.present
@@ -149,10 +163,19 @@ class DataWriter:
             written.notes += [*one_by_one.notes, f"product {product.name!r}: its datums were written one by one"]
         return written
 
-    def _upload(
-        self, product: DataProduct, content: bytes, identifier: str, known: KnownTarget, written: Written
-    ) -> int | None:
-        """Upload a product; returns the primary key of one that was there before, None for a new one."""
+    def _refuse_if_written_before(
+        self, product: DataProduct, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
+    ) -> None:
+        """Refuse a file whose datums are here one by one: 2.x would make each of them once more out of the file."""
+        rows = _Rows(self._session, known.id, dialect_of(self._session.dialect))
+        if any(rows.has_our_own(self._request(datum, tom=tom, target=target, known=known)) for datum in product.datums):
+            raise Rejected(
+                "datums_written_before",
+                "the file was refused before, and its datums were written one by one; remove those to have the file",
+            )
+
+    def _upload(self, product: DataProduct, content: bytes, identifier: str, known: KnownTarget, written: Written) -> int:
+        """Upload a product, unless it is there, and return its primary key."""
         fields = {
             "target": known.id,
             "data_product_type": product.data_product_type,
@@ -164,7 +187,7 @@ class DataWriter:
             answer = self._session.upload("api/dataproducts/", fields, product.name, content)
         if answer.status == 201 and answer.ok:
             written.written += 1
-            return None
+            return int(answer.body["id"])
         if says_invisible_target(answer):
             raise Rejected("target_not_changeable", f"the account may not change target {known.id} there")
         exists = answer.ok and answer.body.get("already_exists")
@@ -197,7 +220,8 @@ def product_id(product: DataProduct, *, tom: TomIdentity, target: TargetIdentity
     own = product.origin.primary_key if product.origin else product.product_id or product.name
     key = target.primary_key if target.primary_key is not None else target.name
     digest = hashlib.sha256(canonical_json([tom.url, own, product.sha256, key])).hexdigest()
-    return f"tom-bridge {digest[:32]} {product.product_id or product.name}"[:255]
+    readable = " ".join((product.product_id or product.name).split())  # a TOM trims what it is given
+    return f"{PRODUCT_MARK}{digest[:32]} {readable}"[:255].strip()
 
 
 class _Rows:
@@ -219,15 +243,28 @@ class _Rows:
         """Note a datum that was just written."""
         self._added.add(str(request.datum.id))
 
+    def forget(self) -> None:
+        """Ask the TOM anew next time."""
+        self._by_type.clear()
+
+    def has_our_own(self, request: DatumRequest) -> bool:
+        """Whether a row is there that carries the datum's own mark, because we wrote it one by one."""
+        mark = datum_mark(request.body["source_location"])
+        return any(datum_mark(row["source_location"]) == mark for row in self._at(request))
+
     def has(self, request: DatumRequest) -> bool:
         """Whether the datum is there."""
         if str(request.datum.id) in self._added:
             return True
+        return any(self._dialect.is_row(row, request) for row in self._at(request))
+
+    def _at(self, request: DatumRequest) -> Sequence[dict[str, Any]]:
+        """Return the rows of the datum's type and time."""
         data_type = str(request.body["data_type"])
         if data_type not in self._by_type:
             self._by_type[data_type] = self._ask(data_type)
         moment = datetime.fromisoformat(request.body["timestamp"]).astimezone(UTC)
-        return any(self._dialect.is_row(row, request) for row in self._by_type[data_type].get(moment, ()))
+        return self._by_type[data_type].get(moment, ())
 
     def _ask(self, data_type: str) -> dict[datetime, list[dict[str, Any]]]:
         query = {"target__id": self._target_id, "data_type": data_type, "limit": 10_000_000}

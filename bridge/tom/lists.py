@@ -6,12 +6,16 @@ list name that exists twice, on which the TOM would fail, is seen beforehand. Wi
 which changes nothing but the target's ``modified``.
 """
 
+import time
 from collections.abc import Iterable
 from html.parser import HTMLParser
 
 from bridge.tom.session import TomSession
 
 __all__ = ["TargetLists"]
+
+ASK_AGAIN_SECONDS = 600.0
+"""How long a TOM that has no such page is not asked for it again."""
 
 
 class TargetLists:
@@ -25,7 +29,8 @@ class TargetLists:
 
     def __init__(self, session: TomSession) -> None:
         self._session = session
-        self._keys: dict[str, list[int]] | None = {}
+        self._keys: dict[str, list[int]] = {}
+        self._ask_again_at = 0.0
 
     def sort_out(self, target_id: int, target_name: str, wanted: Iterable[str]) -> tuple[list[str], list[str]]:
         """Tell which of the wanted lists a target still has to be added to.
@@ -49,10 +54,13 @@ class TargetLists:
         return [name for name in dict.fromkeys(wanted) if len(self._keys_of(name) or ()) > 1]
 
     def _keys_of(self, name: str) -> list[int] | None:
-        if self._keys is not None and name not in self._keys:
+        """Return the primary keys of the lists of a name, or None where the TOM does not tell."""
+        if name not in self._keys and time.monotonic() >= self._ask_again_at:
             page = self._session.get_page("api/targets/", {"limit": 1})
-            self._keys = None if page is None else _list_choices(page)
-        return None if self._keys is None else self._keys.get(name, [])
+            choices = None if page is None else _list_choices(page)
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS if choices is None else 0.0
+            self._keys = choices or {}
+        return None if time.monotonic() < self._ask_again_at else self._keys.get(name, [])
 
     def _contains(self, key: int, target_id: int, target_name: str) -> bool:
         answer = self._session.get("api/targets/", {"targetlist__name": key, "name": target_name, "limit": 1_000})

@@ -9,6 +9,7 @@ the account has proven that it is still logged in.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bridge.errors import Rejected
 from bridge.events import TargetIdentity, simplify_name
@@ -23,6 +24,15 @@ REMEMBER_SECONDS = 300.0
 """How long a match is believed without asking for all names again."""
 REMEMBER_TARGETS = 10_000
 """How many matches are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A match that is remembered: which target, since when, and which of the names it had."""
+
+    target_id: int
+    since: float
+    names: frozenset[str]
 
 
 class Matcher:
@@ -44,7 +54,7 @@ class Matcher:
         self._session = session
         self._max_separation = max_separation_arcsec
         self._clock = clock
-        self._remembered: OrderedDict[frozenset[str], tuple[int, float]] = OrderedDict()
+        self._remembered: OrderedDict[frozenset[str], _Match] = OrderedDict()
 
     def find(self, target: TargetIdentity) -> KnownTarget | None:
         """Return the one target at the TOM that has a name or alias in common, or None if there is none.
@@ -81,8 +91,8 @@ class Matcher:
     def _look_up(self, target: TargetIdentity) -> dict[int, KnownTarget]:
         found: dict[int, KnownTarget] = {}
         for name in target.names:
-            if not name.strip():
-                continue  # an empty filter is no filter: it would return every target
+            if not simplify_name(name.strip()):
+                continue  # "-" would match "--", and an empty filter is no filter
             rows = self._session.get_ok("api/targets/", {"name_fuzzy": name, "limit": 1_000})["results"]
             for row in rows:
                 known = found.get(row["id"]) or self._confirm(row["id"])
@@ -99,17 +109,17 @@ class Matcher:
         return known_target(answer.body)
 
     def _recall(self, names: frozenset[str]) -> KnownTarget | None:
-        target_id, since = self._remembered.get(names, (0, 0.0))
-        if not target_id or self._clock() - since > REMEMBER_SECONDS:
+        match = self._remembered.get(names)
+        if match is None or self._clock() - match.since > REMEMBER_SECONDS:
             return None
-        known = self._confirm(target_id)
-        if known is not None and any(simplify_name(name) in names for name in known.names):
+        known = self._confirm(match.target_id)
+        if known is not None and match.names <= _simple_names(known):
             return known
         del self._remembered[names]
         return None
 
     def _remember(self, names: frozenset[str], known: KnownTarget) -> None:
-        self._remembered[names] = (known.id, self._clock())
+        self._remembered[names] = _Match(known.id, self._clock(), names & _simple_names(known))
         self._remembered.move_to_end(names)
         while len(self._remembered) > REMEMBER_TARGETS:
             self._remembered.popitem(last=False)
@@ -143,5 +153,10 @@ def _only_one(target: TargetIdentity, found: dict[int, KnownTarget]) -> KnownTar
     return next(iter(found.values()), None)
 
 
+def _simple_names(known: KnownTarget) -> frozenset[str]:
+    return frozenset(simplify_name(name) for name in known.names)
+
+
 def _has_name(known: KnownTarget, name: str) -> bool:
-    return simplify_name(name.strip()) in {simplify_name(other) for other in known.names}
+    simple = simplify_name(name.strip())
+    return bool(simple) and simple in {simplify_name(other) for other in known.names}

@@ -25,8 +25,9 @@ from bridge.events import (
     canonical_json,
     simplify_name,
 )
+from bridge.tom.data import PRODUCT_MARK
 from bridge.tom.session import TomSession
-from bridge.translate.datums import is_hidden_limit, read_datum
+from bridge.translate.datums import datum_mark, read_datum
 from bridge.translate.targets import read_target
 
 __all__ = ["TomReader"]
@@ -106,7 +107,11 @@ class TomReader:
             return
         datums = Counter[bytes]()
         rows: dict[bytes, Row] = {}
+        echoes = 0
         for datum_row in self._datum_rows({"target__id": row["id"]}):
+            if datum_mark(datum_row["source_location"] or ""):
+                echoes += 1
+                continue
             key = canonical_json(datum_row)
             datums[key] += 1
             rows[key] = datum_row
@@ -117,6 +122,8 @@ class TomReader:
                 # What processing the file made comes with the file, and not once more by itself.
                 datums -= Counter(canonical_json(datum_row) for datum_row in made)
                 yield body
+        if echoes:
+            self._warn(f"{target.name}: {echoes} datums that came through the bridge are not shared on")
         loose = self._read_datums([rows[key] for key in datums.elements()], target)
         yield from self._batches(loose, target)
 
@@ -131,7 +138,11 @@ class TomReader:
     def _product_rows(self, row: Row) -> list[Row]:
         query = {"target_name": row["name"], "limit": 1_000_000}
         found = self._session.get_ok("api/dataproducts/", query)["results"]
-        own = {product["id"]: product for product in found if product["target"] == row["id"]}
+        own = {
+            product["id"]: product
+            for product in found
+            if product["target"] == row["id"] and not (product["product_id"] or "").startswith(PRODUCT_MARK)
+        }
         return [own[key] for key in sorted(own)]
 
     def _read_datums(self, rows: list[Row], target: Target, *, of_product: bool = False) -> list[ReducedDatum]:
@@ -149,7 +160,7 @@ class TomReader:
                 self._warn(f"{target.name}: a datum of {row['timestamp']} without data type or value is not shared")
                 continue
             if datum is None:
-                hidden += is_hidden_limit(row)
+                hidden += 1
             elif datum.id in datums:
                 alike += 1
             else:

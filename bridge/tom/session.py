@@ -189,11 +189,15 @@ class TomSession:
         if own.hostname != other.hostname or (own.scheme == other.scheme and own.port != other.port):
             raise Rejected("foreign_address", f"{self._where}: the file is not on this TOM, and is not fetched from elsewhere")
         self.connect()
-        response = self._raw("GET", other.path, stream=True)
-        answer = _answer("GET", other.path.removeprefix("/"), response, b"")
+        response = self._raw("GET", "/" + other.path.lstrip("/"), stream=True)
         if response.status_code != 200:
             response.close()
-            raise judge(answer)
+            if response.status_code >= 500:
+                raise judge(_answer("GET", other.path.lstrip("/"), response, b""))
+            raise Rejected("file_not_given", f"{self._where}: the TOM does not give the file (HTTP {response.status_code})")
+        if int(response.headers.get("content-length", 0)) > most_bytes:
+            response.close()
+            raise Rejected("product_too_large", f"{self._where}: the file has more than {most_bytes:,} bytes")
         return self._read(response, most_bytes)
 
     def close(self) -> None:
@@ -230,7 +234,7 @@ class TomSession:
             if not answer.ok:
                 raise judge(answer)
             token = str(answer.body["token"])
-        self._http.headers["Authorization"] = f"Token {token}"
+        self._http.headers["Authorization"] = f"Token {token.strip()}"
         answer = self._send("GET", "api/targets/", params={"limit": 1})
         if answer.is_login_refused:
             raise Halt("tom_login", f"{self._where}: the TOM refuses the API token; make a new one, or use the password")
@@ -295,6 +299,8 @@ class TomSession:
 
     def _send(self, method: str, path: str, **arguments: Any) -> Answer:
         response = self._raw(method, path, stream=True, **arguments)
+        if response.status_code in {502, 503, 504}:
+            self._dialect = None  # behind the proxy the TOM may be being upgraded: log in and ask again
         return _answer(method, path, response, self._read(response, MAX_ANSWER_BYTES))
 
     def _raw(self, method: str, path: str, **arguments: Any) -> requests.Response:

@@ -1,11 +1,11 @@
 """Writing targets at a TOM: creating, completing, adding names and lists. One request at a time."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.errors import BridgeError, Misconfigured, Rejected
-from bridge.events import Target, TargetShared
+from bridge.events import Target, TargetIdentity, TargetShared
 from bridge.tom.lists import TargetLists
 from bridge.tom.matching import Matcher
 from bridge.tom.session import PROOF_SECONDS, TomSession
@@ -24,7 +24,7 @@ from bridge.translate.targets import (
 )
 from bridge.verdict import Answer, judge, says_already_exists
 
-__all__ = ["TargetWriter"]
+__all__ = ["TargetWriter", "groups_of"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the clocks of two TOMs may differ when it is asked whether a target was created after an event."""
@@ -45,6 +45,8 @@ class TargetWriter:
         Template of the list for new targets, with ``{tom_name}``.
     imported_list_for_all
         Whether matched targets go into that list too.
+    accept_lists
+        Whether targets go into the lists that an event names.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TargetWriter:
         groups: Sequence[str],
         imported_list: str,
         imported_list_for_all: bool,
+        accept_lists: bool,
     ) -> None:
         self._session = session
         self._matcher = matcher
@@ -65,6 +68,7 @@ class TargetWriter:
         self._groups = groups
         self._imported_list = imported_list
         self._imported_list_for_all = imported_list_for_all
+        self._accept_lists = accept_lists
 
     def write(self, event: TargetShared, known: KnownTarget | None, *, event_time: datetime) -> Written:
         """Create the target of an event, or add to the one that is there.
@@ -88,6 +92,12 @@ class TargetWriter:
         unfinished = self._may_be_unfinished(event, known, event_time)
         return self._add(event, known, unfinished=unfinished, names=event.target.names)
 
+    def set_zeros(self, target: TargetIdentity, known: KnownTarget) -> None:
+        """Set right the numbers that a crash left as placeholders."""
+        zeros = zeros_to_set(target, known)
+        if zeros:
+            self._patch(known.id, zeros)
+
     def group_ids(self) -> list[dict[str, Any]]:
         """Return the groups that see new targets, as the API wants them.
 
@@ -98,8 +108,7 @@ class TargetWriter:
         """
         if not self._groups:
             return []
-        rows = self._session.get_ok("api/groups/", {"limit": 10_000})["results"]
-        known = {row["name"]: row["id"] for row in rows}
+        known = groups_of(self._session)
         missing = [name for name in self._groups if name not in known]
         if missing:
             raise Misconfigured(
@@ -132,6 +141,9 @@ class TargetWriter:
 
     def _send_creation(self, event: TargetShared, request: Creation) -> Written:
         answer = self._session.post("api/targets/", request.body)
+        if answer.status == 400 and (known := self._matcher.find(event.target)) is not None:
+            # Somebody else made it between our look and our request.
+            return self._add(event, known, unfinished=False, names=event.target.names)
         if answer.status == 500:
             known = self._matcher.by_exact_name(str(request.body["name"]))
             if known is not None:
@@ -172,7 +184,7 @@ class TargetWriter:
         after the event; 3.x says where it came from, too. If so, completing what misses is what was wanted anyway.
         """
         came_from_there = self._session.dialect == 2 or known.shared_from == event.tom.name
-        created_after = known.created >= event_time.astimezone(UTC) - CLOCK_SKEW
+        created_after = known.created + CLOCK_SKEW >= event_time
         return came_from_there and created_after and same_fields(event.target, known)
 
     def _add(self, event: TargetShared, known: KnownTarget, *, unfinished: bool, names: Sequence[str]) -> Written:
@@ -201,7 +213,7 @@ class TargetWriter:
             problem = judge(answer)
             if not isinstance(problem, Rejected):
                 raise problem
-            if "aliases" in body and answer.status == 400:
+            if answer.status == 400 and says_already_exists(_first(_mapping(answer.body)), "name"):
                 problem = Rejected("alias_taken", f"the TOM refuses the {item}: it belongs to another target")
             written.failures.append(Failure(item, problem.reason, problem.detail))
         return written
@@ -212,10 +224,15 @@ class TargetWriter:
             raise judge(answer)
 
     def _all_lists(self, event: TargetShared, *, new: bool) -> list[str]:
-        lists = list(event.target_lists)
+        lists = list(event.target_lists) if self._accept_lists else []
         if new or self._imported_list_for_all:
             lists.append(self._imported_list.format(tom_name=event.tom.name))
         return list(dict.fromkeys(name.strip() for name in lists))
+
+
+def groups_of(session: TomSession) -> dict[str, int]:
+    """Return the groups that the account is a member of: name -> primary key."""
+    return {row["name"]: row["id"] for row in session.get_ok("api/groups/", {"limit": 10_000})["results"]}
 
 
 def _additions(names: Sequence[str], extras: Mapping[str, str], lists: Sequence[str]) -> list[tuple[dict[str, Any], str]]:
@@ -230,6 +247,10 @@ def _additions(names: Sequence[str], extras: Mapping[str, str], lists: Sequence[
 def _twice(name: str) -> Failure:
     detail = "the TOM has several lists of that name and fails on each request for it; its administrator has to rename one"
     return Failure(f"list {name!r}", "ambiguous_list", detail)
+
+
+def _mapping(body: Any) -> Mapping[str, Any]:
+    return body if isinstance(body, Mapping) else {}
 
 
 def _first(body: Mapping[str, Any]) -> Any:

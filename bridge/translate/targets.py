@@ -191,8 +191,8 @@ def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
     have = {simplify_name(name) for name in known.names}
     missing: dict[str, str] = {}
     for name in names:
-        simple = simplify_name(name)
-        if name.strip() and simple not in have and not too_long(name):
+        simple = simplify_name(name.strip())
+        if simple and simple not in have and not too_long(name):
             missing.setdefault(simple, name.strip())
     return list(missing.values())
 

@@ -5,6 +5,7 @@ target, time or type, so they are renamed. A duplicate is answered with 200, als
 instrument are equal; `is_row` tells whether the row that is there is ours.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,8 @@ _TARGET_FIELDS = frozenset(Target.model_fields) - {"aliases", "primary_key", "ex
 
 def reserved_keys(data_type: str) -> frozenset[str]:
     """Return the keys of a datum's value that 3.x would take for something else."""
-    return _ENVELOPE | _COLUMNS | _TAKEN[data_type] if data_type in _TAKEN else _ENVELOPE
+    kind = data_type.strip().lower()  # 3.x does not look at case
+    return _ENVELOPE | _COLUMNS | _TAKEN[kind] if kind in _TAKEN else _ENVELOPE
 
 
 def unstorable(datum: ReducedDatum) -> str | None:
@@ -60,7 +62,19 @@ def unstorable(datum: ReducedDatum) -> str | None:
         return "TOM Toolkit 3 stores no photometry without a bandpass"
     if isinstance(datum, OtherDatum) and not (isinstance(datum.value, dict) and datum.value):
         return "TOM Toolkit 3 stores no value that is not a dictionary with something in it"
+    if isinstance(datum, OtherDatum) and datum.data_type.strip().lower() in _TAKEN and _has_no_number(datum.value):
+        return "TOM Toolkit 3 would store a text such as 'NaN' as a number, and then fail on every list that has it"
     return None
+
+
+def _has_no_number(value: object) -> bool:
+    """Whether a text somewhere in a raw value reads as infinite or as no number."""
+    if isinstance(value, dict | list):
+        return any(_has_no_number(item) for item in (value.values() if isinstance(value, dict) else value))
+    try:
+        return isinstance(value, str) and not math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def hint(_datum: ReducedDatum) -> str:

@@ -18,6 +18,7 @@ from bridge.demo.compare import measurements
 from bridge.events import (
     DataProduct,
     DataProductShared,
+    OtherDatum,
     PhotometryDatum,
     ReducedDatum,
     ReducedDatumsShared,
@@ -294,3 +295,67 @@ def test_a_record_that_is_no_share_event_is_a_dead_letter_with_its_bytes_and_the
     assert (letter.record.key, letter.record.value) == (poison.key, poison.value)
     assert letter.record.headers[: len(poison.headers)] == poison.headers
     assert between.dead_letters()[0]["origin"] == f"{between.topic}[0]@0"
+
+
+@both
+def test_what_came_through_the_bridge_is_not_shared_back(world: Callable[..., World], version: str):
+    there = world(TWO, version)
+    name = next(names)
+    point = {"data_type": "photometry", "timestamp": NIGHT.isoformat(), "value": {"magnitude": 18.5, "filter": "r"}}
+    seed(there.source, {"fields": {"name": name, "type": "SIDEREAL", "ra": 1.0, "dec": 2.0}, "datums": [point]})
+    there.share(name)
+    assert there.consume().code == 0
+    back = world(TWO, version)
+    back.source, back.destination = there.destination, there.source
+    before = dump(back.destination)
+    grant = (
+        "from guardian.shortcuts import assign_perm; from django.contrib.auth.models import User; "
+        "from tom_targets.models import Target; alice = User.objects.get(username='alice'); "
+        f"target = Target.objects.get(name={name!r}); assign_perm('tom_targets.view_target', alice, target)"
+    )
+    back.source.manage("shell", "-c", grant)
+
+    said = back.share(name)
+
+    assert "1 datums that came through the bridge are not shared on" in said.err
+    back.consume()
+    assert [row for row in dump(back.destination)["datums"] if row["target"] == name] == [
+        row for row in before["datums"] if row["target"] == name
+    ]
+
+
+@both
+def test_a_name_without_letters_or_digits_matches_nothing(world: Callable[..., World], version: str):
+    between = world(TWO, version)
+    ceres, eros = next(names), next(names)
+    seed(between.destination, {"fields": {"name": ceres, "type": "SIDEREAL"}, "aliases": [f"--{'-' * int(ceres[1:])}"]})
+    target = Target(name=eros, type="SIDEREAL", aliases=("-",), primary_key=1)
+    point = PhotometryDatum(timestamp=NIGHT, brightness=18.0, bandpass="r")
+    send(between, ReducedDatumsShared(tom=ELSEWHERE, target=target.identity(), datums=(point,)))
+
+    assert [line["reason"] for line in between.consume().lines] == ["unmatched"]
+
+
+def test_lists_are_left_alone_where_they_are_not_accepted(world: Callable[..., World]):
+    between = world(TWO, THREE, accept=["targets"])
+    target = star(next(names))
+    send(between, shared(target, "Somebody's list"))
+
+    assert between.consume().outcomes == ["written"]
+    assert target_of(dump(between.destination), target.name)["lists"] == ["Imported from Elsewhere"]
+
+
+def test_a_text_that_reads_as_no_number_does_not_break_the_tom(world: Callable[..., World]):
+    between = world(TWO, THREE, postgres=True)
+    name = next(names)
+    seed(between.destination, {"fields": {"name": name, "type": "SIDEREAL"}})
+    broken = [
+        OtherDatum(data_type=kind, timestamp=NIGHT, value={"magnitude": "NaN", "filter": "g"})
+        for kind in ("photometry", "Photometry")
+    ]
+    send(between, datums_of(name, *broken, PhotometryDatum(timestamp=NIGHT, brightness=18.0, bandpass="r")))
+
+    assert between.consume().outcomes == ["partial"]
+    assert [row["brightness"] for row in measurements(dump(between.destination), name)["photometry", False]] == [18.0]
+    with between.at_destination() as session:
+        assert session.get("api/reduceddatums/", {"limit": 10}).ok

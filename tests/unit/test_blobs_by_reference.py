@@ -127,5 +127,5 @@ def test_files_of_a_file_system_go_through_fsspec(tmp_path: Path) -> None:
     assert fetched(f"file://{tmp_path}/a.csv", [f"file://{tmp_path}"]) == CONTENT
     with pytest.raises(Rejected, match="fetch_not_allowed"):
         fetched(f"file://{tmp_path}/../etc/passwd", [f"file://{tmp_path}"])
-    with pytest.raises(Retryable, match="FileNotFoundError"):
+    with pytest.raises(Rejected, match="FileNotFoundError"):
         fetched(f"file://{tmp_path}/gone.csv", [f"file://{tmp_path}"])

@@ -110,13 +110,22 @@ def test_a_stop_lets_the_record_that_is_being_written_come_to_its_end() -> None:
     assert world.journal == [("write", TARGET), ("commit", 0)]
 
 
-@pytest.mark.parametrize("error", [Halt("tom_login", "refused"), KeyError("a bug"), Rejected("x", "raised, not returned")])
+@pytest.mark.parametrize("error", [Halt("tom_login", "refused"), Rejected("x", "raised, not returned")])
 def test_whatever_ends_the_loop_commits_nothing(error: Exception) -> None:
     world = World(records_of("target_sidereal"), [error])
     with pytest.raises(type(error)):
         world.pipeline().run(drain=True)
 
     assert world.journal == [("write", TARGET)]
+
+
+def test_a_fault_of_ours_is_a_dead_letter_and_the_next_event_flows() -> None:
+    world = World(records_of("target_sidereal", "reduced_datums"), [KeyError("a bug"), Outcome(end="written")])
+    world.pipeline().run(drain=True)
+
+    assert [what for what, _about in world.journal].count("letter") == 1
+    assert world.journal[-1] == ("commit", 1)
+    assert any(entry.get("reason") == "internal_error" for entry in world.log.entries)
 
 
 def test_a_dead_letter_that_the_broker_refuses_stops_the_consumer_uncommitted() -> None:
@@ -152,7 +161,8 @@ def test_a_stop_while_a_commit_is_tried_again_ends_without_it() -> None:
 def test_a_partition_that_went_to_another_member_before_the_commit_is_told_and_the_rest_goes_on() -> None:
     world = World(records_of("target_sidereal", "reduced_datums"))
     world.commit_answers = [False]
-    world.pipeline().run(drain=True)
+    with pytest.raises(Retryable, match="1 records went to another member"):
+        world.pipeline().run(drain=True)
 
     assert world.journal == [("write", TARGET), ("write", DATUMS), ("commit", 1)]
     assert any("another member" in entry["event"] for entry in world.log.entries)
