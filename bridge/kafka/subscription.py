@@ -64,6 +64,7 @@ class Subscription:
         self._joined = False
         self._held: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
+        self._first: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
         self._failure: Exception | None = None
         self._last_error = LastError()
@@ -186,7 +187,8 @@ class Subscription:
 
     def owns(self, record: ConsumedRecord) -> bool:
         """Whether a record's partition is still this member's, without a break since it was taken."""
-        return self._next.get((record.topic, record.partition)) == record.next_offset
+        place = (record.topic, record.partition)
+        return place in self._ends and self._first[place] <= record.offset < self._next[place]
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -224,6 +226,7 @@ class Subscription:
                 # Else what is published while a new consumer is down, before its first commit, would be passed over.
                 consumer.commit(offsets=[partition], asynchronous=False)
         self._ends[partition.topic, partition.partition] = high
+        self._first[partition.topic, partition.partition] = partition.offset
         self._next[partition.topic, partition.partition] = partition.offset
         return partition
 
@@ -248,6 +251,7 @@ class Subscription:
         self._joined = False  # until the next assignment, which may be empty
         for partition in partitions:
             self._ends.pop((partition.topic, partition.partition), None)
+            self._first.pop((partition.topic, partition.partition), None)
             self._next.pop((partition.topic, partition.partition), None)
             self._held.discard((partition.topic, partition.partition))
 

@@ -135,6 +135,7 @@ def test_an_account_that_sees_no_targets_at_all(world: Callable[..., World], ver
 
     def change(settings: dict[str, Any]) -> None:
         settings["DATA_SHARING"]["destination"] |= {"USERNAME": "eve", "PASSWORD": "eve-canary"}
+        settings["consumers"]["destination"]["groups"] = []
 
     code, out = check(between, change)
     between.destination.manage(
@@ -144,6 +145,16 @@ def test_an_account_that_sees_no_targets_at_all(world: Callable[..., World], ver
     assert code == 0
     assert "the account sees no targets" in out
     assert "has to see and change all targets" in out
+
+
+def test_a_group_that_the_account_is_not_in(world: Callable[..., World]):
+    def change(settings: dict[str, Any]) -> None:
+        settings["consumers"]["destination"]["groups"] = ["Collaboratoin"]
+
+    code, out = check(world(TWO, THREE), change)
+
+    assert code == 1
+    assert "the account is in no group Collaboratoin there" in wrong(out)
 
 
 @pytest.fixture
