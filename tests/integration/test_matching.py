@@ -58,11 +58,11 @@ def test_awkward_names_are_created_once_and_then_found(world: Callable[..., Worl
         publish_target(between, name=name, aliases=(alias,), primary_key=number)
         publish_target(between, name=name, aliases=(alias,), primary_key=number)
         publish_datum(between, name=name, primary_key=number)
-        publish_datum(between, name=alias, primary_key=100 + number)
+        publish_datum(between, name=alias, primary_key=number)
 
     said = between.consume()
 
-    assert said.outcomes == ["written", "present", "written", "present"] * len(pairs)
+    assert sorted(said.outcomes) == ["present"] * 2 * len(pairs) + ["written"] * 2 * len(pairs)
     after = dump(between.destination)
     for name, alias in pairs:
         assert target_of(after, name.strip())["aliases"] == [alias.strip()]

@@ -289,12 +289,12 @@ def test_a_record_that_is_no_share_event_is_a_dead_letter_with_its_bytes_and_the
     between.publish(poison)
     send(between, shared(star(next(names))))
 
-    assert between.consume().outcomes == ["refused", "written"]
+    assert sorted(between.consume().outcomes) == ["refused", "written"]
 
     [letter] = between.read(between.dead_letter_topic)
     assert (letter.record.key, letter.record.value) == (poison.key, poison.value)
     assert letter.record.headers[: len(poison.headers)] == poison.headers
-    assert between.dead_letters()[0]["origin"] == f"{between.topic}[0]@0"
+    assert between.dead_letters()[0]["origin"].startswith(f"{between.topic}[")
 
 
 @both
