@@ -20,6 +20,7 @@ from rich.table import Table
 from bridge import __version__, schemas
 from bridge.check import check as run_check
 from bridge.codecs import native
+from bridge.codecs.echo import echo_headers
 from bridge.consumer.dead_letters import DeadLetters
 from bridge.consumer.destination import Destination
 from bridge.consumer.pipeline import Pipeline
@@ -137,8 +138,8 @@ def consume(
     connection = connect_settings(consumer.stream, settings.stream(consumer.stream))
     letters_to = consumer.dead_letter_topic(destination)
     log = structlog.get_logger()
-    current: list[str] = [""]
-    session = TomSession(destination, settings.tom(destination), event_id=lambda: current[0])
+    marks: dict[str, str] = {}
+    session = TomSession(destination, settings.tom(destination), marks=lambda: marks)
     try:
         session.connect()
     except Retryable as error:
@@ -162,7 +163,9 @@ def consume(
     )
 
     def mark(event: ShareEvent | None) -> None:
-        current[0] = str(event.id) if event else ""
+        marks.clear()
+        if event:
+            marks.update(echo_headers(event))
 
     pipeline = Pipeline(
         name=destination,

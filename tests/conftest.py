@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from bridge.kafka.embedded import EmbeddedBroker
+from tests.support.emitting import Emitters
 from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
 from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
 from tests.support.world import Toms, World
@@ -68,6 +69,12 @@ def broker(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[str]
             yield embedded.url, embedded.create_topic
     else:
         yield f"kafka://{kafka.bootstrap}/", kafka.create_topic
+
+
+@pytest.fixture(scope="session")
+def emitters(toms: Toms, broker: tuple[str, Callable[[str], None]]) -> Emitters:
+    """TOMs with ``bridge.emitter``."""
+    return Emitters(toms, *broker)
 
 
 @pytest.fixture

@@ -5,10 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from bridge.codecs.native import MAX_RECORD_BYTES
 from bridge.events import ReducedDatum
 
-__all__ = ["BATCH_BYTES", "split_datums"]
+__all__ = ["BATCH_BYTES", "PRODUCT_DATUM_BYTES", "fit_beside_file", "split_datums"]
 
 BATCH_BYTES = MAX_RECORD_BYTES - 50_000
 """Room for an event's datums; the rest is for its identity block, key and headers (a target with 400 long aliases)."""
+
+PRODUCT_DATUM_BYTES = 300_000
+"""Bytes that a data product's datums may take in its event, beside the file."""
+
+
+def fit_beside_file(datums: Sequence[ReducedDatum]) -> bool:
+    """Whether the datums that processing a data product made fit into its event, beside the file."""
+    return sum(_size(datum) for datum in datums) <= PRODUCT_DATUM_BYTES
 
 
 def split_datums(
@@ -36,7 +44,7 @@ def split_datums(
     batch: list[ReducedDatum] = []
     used = 0
     for datum in datums:
-        size = len(datum.model_dump_json(exclude_none=True).encode()) + 1
+        size = _size(datum)
         if size > most_bytes:
             too_large(datum, size)
             continue
@@ -47,3 +55,8 @@ def split_datums(
         used += size
     if batch:
         yield tuple(batch)
+
+
+def _size(datum: ReducedDatum) -> int:
+    """Return the bytes that a datum takes in a list, its comma included."""
+    return len(datum.model_dump_json(exclude_none=True).encode()) + 1

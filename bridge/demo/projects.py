@@ -8,15 +8,19 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version as version_of
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from bridge.demo.venvs import TomSetupError, child_environment, locked, progress
 
-__all__ = ["PROJECT", "call", "copy_project", "settings_text"]
+__all__ = ["PROJECT", "add_apps", "call", "copy_project", "is_ours", "settings_text"]
 
 PROJECT = "tom_site"
 """The generator's name for the project. Every TOM has it, so that one generated project can be copied for all."""
+
+_PACKAGE = Path(__file__).parents[1]
+"""This very package's folder: of the checkout that runs, wherever it is installed from."""
 
 _CALL_SECONDS = 900.0
 _SETUP_ANSWERS = "y\n\n1\nn\n"
@@ -97,6 +101,28 @@ def _generate(kept: Path, *, version: str, python: Path, say: Callable[[str], No
             wsgi.write(_SERVE_STATIC_FILES)
         call([python, "manage.py", "migrate", "--noinput", "--verbosity", "0"], cwd=project, env=env)
         project.rename(kept)
+
+
+def is_ours(app: str) -> bool:
+    """Say whether a Django app is one of this package."""
+    return app.split(".", maxsplit=1)[0] == _PACKAGE.name
+
+
+def add_apps(directory: Path, apps: Sequence[str]) -> None:
+    """Add Django apps to a copied project: at the end of its settings, where an administrator would write them.
+
+    For apps of this package, the package's folder is linked into the project's, which is on the TOM's path. So the TOM
+    runs this checkout, and sees none of our other packages.
+    """
+    if any(is_ours(app) for app in apps):
+        (directory / _PACKAGE.name).symlink_to(_PACKAGE, target_is_directory=True)
+        number = version_of("tom-bridge")
+        # What an installation would have left: the package asks for its own version.
+        described = directory / f"tom_bridge-{number}.dist-info"
+        described.mkdir()
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tom-bridge\nVersion: {number}\n")
+    with (directory / PROJECT / "settings.py").open("a") as settings:
+        settings.write(f"\nINSTALLED_APPS += {list(apps)!r}\n")
 
 
 def settings_text(

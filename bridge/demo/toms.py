@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bridge.demo.installation import RESULT_MARKER, SCRIPTS, Tom
-from bridge.demo.projects import copy_project, settings_text
+from bridge.demo.projects import add_apps, copy_project, is_ours, settings_text
 from bridge.demo.venvs import TOM_VERSIONS, TomSetupError, cache_dir, ensure_toolkit, ensure_toolkits
 
 __all__ = [
@@ -47,6 +47,7 @@ def create_tom(
     superusers: Mapping[str, str],
     groups: Mapping[str, Sequence[str]] | None = None,
     settings: Mapping[str, object] | None = None,
+    apps: Sequence[str] = (),
     port: int | None = None,
     database: str | None = None,
     cheap_passwords: bool = False,
@@ -68,6 +69,9 @@ def create_tom(
         Group name -> names of its members, who are among the users.
     settings
         Settings over those of TOM Toolkit's template and ours: plain Python values, such as a ``DATA_SHARING``.
+    apps
+        Django apps over those of TOM Toolkit's template, which are migrated, too. One of this package, such as
+        ``"bridge.emitter"``, runs from this checkout; any other has to be in the TOM's environment.
     port
         On 127.0.0.1; a free one if not given.
     database
@@ -88,11 +92,16 @@ def create_tom(
         raise TomSetupError(f"{name} needs a superuser")
     if unknown := {member for members in groups.values() for member in members} - everybody.keys():
         raise TomSetupError(f"groups of {name} have members that are not its users: {', '.join(sorted(unknown))}")
+    if wrong := [app for app in apps if not all(part.isidentifier() for part in app.split("."))]:
+        raise TomSetupError(f"apps of {name} have to be importable names: {', '.join(wrong)}")
     if directory.exists() and any(directory.iterdir()):
         raise TomSetupError(f"cannot create {name} in {directory}: it is not empty (remove it, or choose another)")
     text = settings_text(directory, name=name, database=database, cheap_passwords=cheap_passwords, settings=settings or {})
-    python = ensure_toolkit(version, say=say, postgres=database is not None)
+    ours = any(is_ours(app) for app in apps)
+    python = ensure_toolkit(version, say=say, postgres=database is not None, bridge=ours)
     copy_project(directory, version=version, python=python, with_database=database is None, say=say)
+    if apps:
+        add_apps(directory, apps)
     _write_private(directory / "local_settings.py", text)
     admin, admin_password = next(iter(superusers.items()))
     tom = Tom(
@@ -108,7 +117,8 @@ def create_tom(
     )
     people = {"superusers": dict(superusers), "users": dict(users)}
     memberships = {group: list(members) for group, members in groups.items()}
-    tom.run_script(SCRIPTS / "setup_tom.py", {"migrate": database is not None, **people, "groups": memberships})
+    migrate = database is not None or bool(apps)  # the copied database knows TOM Toolkit's own apps alone
+    tom.run_script(SCRIPTS / "setup_tom.py", {"migrate": migrate, **people, "groups": memberships})
     kept = {key: getattr(tom, key) for key in _KEPT} | {"python": str(python)}
     _write_private(directory / _TOM_FILE, json.dumps(kept, indent=2) + "\n")  # last: where it is, the TOM is complete
     return tom

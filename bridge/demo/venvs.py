@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import requires
 from pathlib import Path
 
 __all__ = [
@@ -35,6 +36,7 @@ TOM_VERSIONS = ("2.32.4", "3.1.0")
 
 _GUNICORN = "gunicorn==27.0.1"
 _POSTGRES_DRIVER = "psycopg2-binary==2.9.13"
+_DISTRIBUTION = "tom-bridge"
 _PYTHONS = ((3, 10), (3, 13))
 """The oldest and newest Python that these versions of TOM Toolkit declare."""
 
@@ -124,7 +126,7 @@ def progress(doing: str, *, say: Callable[[str], None]) -> Iterator[None]:
     say(f"{doing} ... done in {time.monotonic() - began:.0f} s")
 
 
-def ensure_toolkit(version: str, *, say: Callable[[str], None], postgres: bool = False) -> Path:
+def ensure_toolkit(version: str, *, say: Callable[[str], None], postgres: bool = False, bridge: bool = False) -> Path:
     """Return the Python of an environment with this version of TOM Toolkit, installing it when it is missing.
 
     Parameters
@@ -136,13 +138,18 @@ def ensure_toolkit(version: str, *, say: Callable[[str], None], postgres: bool =
         from another thread then.
     postgres
         Whether TOMs of this version are to use PostgreSQL; an environment without its driver gets it.
+    bridge
+        Whether TOMs of this version are to run a Django app of the bridge; an environment without what the bridge
+        requires gets that, and not the bridge itself, which is this checkout's and differs from one to the next.
 
     Raises
     ------
     TomSetupError
         When the installation fails; the message ends with the log's last lines and its path.
     """
-    wanted = {f"tomtoolkit=={version}", _GUNICORN} | ({_POSTGRES_DRIVER} if postgres else set())
+    wanted = {f"tomtoolkit=={version}", _GUNICORN}
+    wanted |= {_POSTGRES_DRIVER} if postgres else set()
+    wanted |= _base_requirements() if bridge else set()
     venv = cache_dir() / "venvs" / f"tom-{version}"
     python = venv / "bin" / "python"
     if not _missing(venv, wanted):
@@ -168,6 +175,11 @@ def ensure_toolkits(
     with ThreadPoolExecutor(max_workers=max(1, len(versions)), thread_name_prefix="toolkit") as pool:
         jobs = {version: pool.submit(ensure_toolkit, version, say=say, postgres=postgres) for version in versions}
         return {version: job.result() for version, job in jobs.items()}
+
+
+def _base_requirements() -> set[str]:
+    """Return what ``pip install tom-bridge`` brings along: nothing of its extras."""
+    return {requirement for requirement in requires(_DISTRIBUTION) or () if "extra ==" not in requirement}
 
 
 def _check_python() -> None:

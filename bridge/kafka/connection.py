@@ -114,6 +114,11 @@ class LastError:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  says less than what came before it
             self._error = error
 
+    @property
+    def latest(self) -> KafkaError | None:
+        """What the client said last, or None."""
+        return self._error
+
     def behind(self, error: KafkaError | KafkaException) -> KafkaError | KafkaException:
         """Return the reason behind a time-out or a failed transport, if the client gave one, else the error itself."""
         cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error

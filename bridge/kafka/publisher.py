@@ -22,7 +22,7 @@ class Publisher:
     connection
         The stream.
     delivery_timeout_seconds
-        How long a record may wait for the broker.
+        How long a record may wait for the broker; 0: as long as it takes, so that none is overtaken by a later one.
     """
 
     def __init__(self, connection: Connection, *, delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS) -> None:
@@ -64,16 +64,18 @@ class Publisher:
         """
         confirmed, failures = 0, list[BridgeError]()
 
-        def report(error: KafkaError | None, _message: Message) -> None:
+        def report(error: BridgeError | None) -> None:
             nonlocal confirmed
             if error is None:
                 confirmed += 1
                 on_delivered(confirmed)
             else:
-                failures.append(self._failure(error, topic))
+                failures.append(error)
 
         for record in records:
-            self._produce(topic, record, report)
+            while not self.send(topic, record, report):
+                self.serve(1.0)
+            self.serve(0)
             if failures:
                 break
         remaining = self._producer.flush(2 * DELIVERY_TIMEOUT_SECONDS)
@@ -83,19 +85,50 @@ class Publisher:
             raise Retryable(f"stream {self._connection.stream}: {remaining} events are not confirmed by the broker")
         return confirmed
 
-    def _produce(self, topic: str, record: Record, report: Callable[[KafkaError | None, Message], None]) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    topic, value=record.value, key=record.key, headers=list(record.headers), on_delivery=report
-                )
-            except BufferError:
-                self._producer.poll(1.0)
-            except KafkaException as error:
-                raise translate_error(error, self._connection, f"publishing to {topic}") from error
-            else:
-                self._producer.poll(0)
-                return
+    def send(self, topic: str, record: Record, report: Callable[[BridgeError | None], None]) -> bool:
+        """Hand a record over without waiting for it; return False if there is no room at present.
+
+        Parameters
+        ----------
+        topic
+            Where to.
+        record
+            What.
+        report
+            Called once, by `serve`, when the broker has confirmed the record (None), or why it has not.
+
+        Raises
+        ------
+        BridgeError
+            If it cannot even be handed over.
+        """
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            report(None if error is None else self._failure(error, topic))
+
+        try:
+            self._producer.produce(
+                topic, value=record.value, key=record.key, headers=list(record.headers), on_delivery=delivered
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise translate_error(error, self._connection, f"publishing to {topic}") from error
+        return True
+
+    def serve(self, seconds: float) -> None:
+        """Let reports come in, for so long or until there is one."""
+        self._producer.poll(seconds)
+
+    def abandon(self) -> None:
+        """Give up every record that is not confirmed; each is reported as failed. The broker may have some all the same."""
+        self._producer.purge()
+        self._producer.flush(DELIVERY_TIMEOUT_SECONDS)
+
+    def trouble(self, topic: str) -> BridgeError | None:
+        """Return what the client said last of its connection, if it said anything."""
+        error = self._last_error.latest
+        return None if error is None else translate_error(error, self._connection, f"publishing to {topic}")
 
     def _failure(self, error: KafkaError, topic: str) -> BridgeError:
         return translate_error(self._last_error.behind(error), self._connection, f"publishing to {topic}")

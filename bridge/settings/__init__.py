@@ -6,12 +6,14 @@ runs one consumer needs only that one's secrets; `Settings.problems` checks them
 """
 
 from bridge.settings.consumers import ConsumerSettings
+from bridge.settings.emitter import EmitterSettings
 from bridge.settings.entries import DEFAULT_TOM_NAME, HermesEntry, StreamEntry, StreamTopic, TomEntry
 from bridge.settings.sources import Settings
 
 __all__ = [
     "DEFAULT_TOM_NAME",
     "ConsumerSettings",
+    "EmitterSettings",
     "HermesEntry",
     "Settings",
     "StreamEntry",

@@ -82,7 +82,13 @@ class StreamEntry(Section):
     SOURCE_URL: str = ""
     """Public URL of the TOM that emits to this stream."""
     EMIT: Literal["continuous", "all", "manual"] = "continuous"
-    """What the TOM emits by itself."""
+    """What the TOM emits by itself: ``continuous``, targets with a continuous share (``PersistentShare``) to
+    ``<key>:<topic>``; ``all``, whatever the groups in ``EMIT_GROUPS`` may see, to every topic in ``USER_TOPICS``;
+    ``manual``, only what somebody shares by hand."""
+    EMIT_GROUPS: list[str] = Field(default_factory=list)
+    """With ``EMIT = "all"``: the groups of users whose targets and data go out. Nothing else does."""
+    HUB: bool = False
+    """Pass on what came to this TOM through the bridge, too. Only for a TOM that stands between topics."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "StreamEntry":

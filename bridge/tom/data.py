@@ -1,23 +1,20 @@
 """Writing reduced datums and data products at a TOM, each once."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge.errors import Rejected
-from bridge.events import DataProduct, ReducedDatum, TargetIdentity, TomIdentity, canonical_json
+from bridge.events import DataProduct, ReducedDatum, TargetIdentity, TomIdentity
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
 from bridge.translate.datums import DatumRequest, datum_mark, datum_request
 from bridge.translate.dialect import Dialect, dialect_of
+from bridge.translate.products import product_id
 from bridge.translate.targets import KnownTarget
 from bridge.verdict import Answer, judge, says_already_exists, says_invisible_target
 
-__all__ = ["PRODUCT_MARK", "DataWriter", "product_id"]
-
-PRODUCT_MARK = "tom-bridge "
-"""What the ``product_id`` of every data product begins with that the bridge uploads."""
+__all__ = ["DataWriter"]
 
 
 class DataWriter:
@@ -213,15 +210,6 @@ class DataWriter:
         # A TOM that died between storing the file and processing it has the one without the other.
         rows = self._session.get_ok("api/reduceddatums/", {"data_product__id": stored, "limit": 1})
         return int(rows["count"]) > 0
-
-
-def product_id(product: DataProduct, *, tom: TomIdentity, target: TargetIdentity) -> str:
-    """Return the ``product_id`` of a product at a destination: unique to source, product, content and target."""
-    own = product.origin.primary_key if product.origin else product.product_id or product.name
-    key = target.primary_key if target.primary_key is not None else target.name
-    digest = hashlib.sha256(canonical_json([tom.url, own, product.sha256, key])).hexdigest()
-    readable = " ".join((product.product_id or product.name).split())  # a TOM trims what it is given
-    return f"{PRODUCT_MARK}{digest[:32]} {readable}"[:255].strip()
 
 
 class _Rows:

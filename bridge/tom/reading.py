@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from bridge import blobs
-from bridge.codecs.batches import split_datums
+from bridge.codecs.batches import fit_beside_file, split_datums
 from bridge.errors import Rejected
 from bridge.events import (
     DataProduct,
@@ -25,17 +25,15 @@ from bridge.events import (
     canonical_json,
     simplify_name,
 )
-from bridge.tom.data import PRODUCT_MARK
 from bridge.tom.session import TomSession
 from bridge.translate.datums import datum_mark, read_datum
+from bridge.translate.products import PRODUCT_MARK
 from bridge.translate.targets import read_target
 
 __all__ = ["TomReader"]
 
 MOST_FILE_BYTES = 100_000_000
 """Larger files of a TOM are not read."""
-PRODUCT_DATUM_BYTES = 300_000
-"""Bytes that a product's datums may take in its event, beside the file."""
 
 Row = Mapping[str, Any]
 
@@ -202,8 +200,7 @@ class TomReader:
                 f"TOM if their fetch_from allows {self._tom.url}"
             )
         datums = self._read_datums(made, target, of_product=True)
-        used = sum(len(datum.model_dump_json(exclude_none=True).encode()) for datum in datums)
-        if used > PRODUCT_DATUM_BYTES:
+        if not fit_beside_file(datums):
             self._warn(
                 f"{target.name}: the {len(datums):,} datums of data product {name!r} do not fit beside it; a TOM that "
                 "can't process the file will not have them"

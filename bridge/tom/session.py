@@ -50,8 +50,8 @@ class TomSession:
         The TOM's key in DATA_SHARING, for messages.
     entry
         Its address and credentials.
-    event_id
-        Returns the event that is being worked on, or an empty string; it marks every request (see "Echo" in the design).
+    marks
+        Returns headers that mark every request with the event that is being worked on (`bridge.codecs.echo`).
     clock
         Monotonic seconds.
     """
@@ -61,13 +61,13 @@ class TomSession:
         key: str,
         entry: TomEntry,
         *,
-        event_id: Callable[[], str] = lambda: "",
+        marks: Callable[[], Mapping[str, str]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.key = key
         self.url = entry.BASE_URL
         self._entry = entry
-        self._event_id = event_id
+        self._marks = marks
         self._clock = clock
         self._http = self._new_http()
         self._dialect: Dialect | None = None
@@ -304,10 +304,7 @@ class TomSession:
         return _answer(method, path, response, self._read(response, MAX_ANSWER_BYTES))
 
     def _raw(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        headers = arguments.pop("headers", {})
-        mark = self._event_id()
-        if mark:
-            headers = {**headers, "X-Tom-Bridge-Event": mark}
+        headers = {**self._marks(), **arguments.pop("headers", {})}
         try:
             return self._http.request(
                 method,

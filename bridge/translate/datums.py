@@ -20,7 +20,16 @@ from bridge.events import (
     utc_text,
 )
 
-__all__ = ["DatumRequest", "datum_mark", "datum_request", "is_hidden_limit", "origin_address", "read_datum", "same_moment"]
+__all__ = [
+    "DatumRequest",
+    "datum_mark",
+    "datum_request",
+    "is_hidden_limit",
+    "origin_address",
+    "read_datum",
+    "read_row",
+    "same_moment",
+]
 
 _SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "photometry": {
@@ -92,17 +101,25 @@ def read_datum(row: Mapping[str, Any], source_url: str) -> ReducedDatum | None:
     ReducedDatum or None
         None for a photometric row of 3.x without brightness: an upper limit, whose value that API does not show.
     """
+    datum = read_row(row, source_url)
+    return None if isinstance(datum, OtherDatum) and is_hidden_limit(row) else datum
+
+
+def read_row(row: Mapping[str, Any], source_url: str) -> ReducedDatum:
+    """Read a datum that is all there, as a TOM's database has it: ``data_type``, ``timestamp``, ``value`` and the source.
+
+    A value that does not have its type's shape stays as it is.
+    """
     data_type = str(row["data_type"]).lower()
     common = {
         "data_type": data_type,
         "timestamp": row["timestamp"],
         "source_name": row.get("source_name") or "",
         "source_location": row.get("source_location") or "",
+        "origin": row.get("origin"),
     }
     datum = _read_typed(common, row["value"]) if data_type in _MODELS else None
     if datum is None:
-        if is_hidden_limit(row):
-            return None
         datum = OtherDatum.model_validate(common | {"value": row["value"]})
     return datum.model_copy(update={"id": datum_identity(source_url, datum)})
 

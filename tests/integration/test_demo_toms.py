@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import json
+import shutil
 import socket
 import stat
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
+import bridge
 from bridge.demo.toms import SCRIPTS, TOM_VERSIONS, Tom, TomSetupError, create_tom, ensure_toolkit, load_tom
 
 STARTER = """
 import sys
+import sysconfig
 from pathlib import Path
 from bridge.demo.toms import load_tom
 
@@ -208,6 +212,39 @@ def test_a_taken_port_and_a_dying_server_are_told_apart(tom: Tom) -> None:
     assert not tom.running
 
 
+@pytest.mark.parametrize("version", TOM_VERSIONS)
+def test_an_app_of_ours_runs_from_this_checkout_and_is_migrated(tmp_path: Path, version: str) -> None:
+    made = create_tom(
+        tmp_path / "tom",
+        version=version,
+        name="Gamma TOM",
+        users={},
+        superusers={"admin": "admin-pw"},
+        settings={"TOM_BRIDGE": {}},
+        apps=["bridge.emitter", "django.contrib.redirects"],
+        cheap_passwords=True,
+    )
+    tom = load_tom(made.dir)
+    assert tom == made
+
+    pending = tom.manage("migrate", "--plan", "--verbosity", "1")
+    asked = "import json, sys, bridge; import django.contrib.redirects.models as redirects"
+    answers = "bridge.__path__[0], bridge.__version__, redirects.Redirect.objects.count(), sys.path"
+    found = json.loads(tom.manage("shell", "-c", f"{asked}; print(json.dumps([{answers}]))").splitlines()[-1])
+    tom.start(workers=1)
+    content_type, _ = get(tom, "api/targets/")
+    tom.kill()
+
+    assert "No planned migration operations" in pending
+    package, number, redirects, path = found
+    assert (Path(package).resolve(), number, redirects) == (Path(bridge.__file__).parent, bridge.__version__, 0)
+    assert sysconfig.get_path("purelib") not in path  # nothing of our own environment
+    assert not list((tom.python.parent.parent / "lib").glob("python*/site-packages/tom_bridge*"))
+    assert content_type == "application/json"
+    shutil.rmtree(tom.dir)
+    assert Path(bridge.__file__).exists()  # the link went, and not what it leads to
+
+
 def test_secrets_stay_out_of_sight(tom: Tom) -> None:
     assert "-pw" not in repr(tom)
     for name in ("tom.json", "local_settings.py"):
@@ -226,6 +263,7 @@ def test_secrets_stay_out_of_sight(tom: Tom) -> None:
         ({"groups": {"Collaboration": ["carl"]}}, "not its users: carl"),
         ({"settings": {"LOCATION": Path("/tmp")}}, "setting LOCATION is not"),
         ({"settings": {"lower": 1}}, "setting lower is not"),
+        ({"apps": ["bridge.emitter", "no-such.app"]}, "importable names: no-such.app"),
         ({"database": "mysql://localhost/tom"}, "postgres://"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class Toms:
         self._database = database
         self._toms: dict[str, Tom] = {}
 
-    def get(self, role: str, version: str, *, postgres: bool = False) -> Tom:
-        """Return a running TOM."""
+    def get(self, role: str, version: str, *, postgres: bool = False, groups: Sequence[str] = (), **more: Any) -> Tom:
+        """Return a running TOM; ``groups`` are further groups that everybody is in, ``more`` is for `create_tom`."""
         key = f"{role}_{version.replace('.', '_')}{'_pg' if postgres else ''}"
         if key not in self._toms:
             tom = create_tom(
@@ -44,9 +44,10 @@ class Toms:
                 name=f"{role.capitalize()} {version}",
                 users=USERS,
                 superusers={"admin": "admin-pw"},
-                groups={GROUP: ["bridge", "bob"]},
+                groups={GROUP: ["bridge", "bob"], **{group: list(USERS) for group in groups}},
                 database=self._database(key) if postgres else None,
                 cheap_passwords=True,
+                **more,
             )
             tom.start()
             self._toms[key] = tom
@@ -97,6 +98,8 @@ class World:
         Running TOMs.
     consumer
         Settings of the consumer, over the usual ones.
+    topic
+        The topic; one of its own if not given.
     """
 
     home: Path
@@ -105,10 +108,11 @@ class World:
     source: Tom
     destination: Tom
     consumer: dict[str, Any] = field(default_factory=dict)
+    topic: str = ""
 
     def __post_init__(self) -> None:
         self.number = next(_numbers)
-        self.topic = f"tom.shares.{self.number}"
+        self.topic = self.topic or f"tom.shares.{self.number}"
         self.dead_letter_topic = f"{self.topic}.dead-letters"
         for topic in (self.topic, self.dead_letter_topic):
             self.create_topic(topic)

@@ -1,0 +1,1 @@
+"""``bridge_relay``, ``bridge_outbox``, ``bridge_share``."""
