@@ -40,6 +40,9 @@ DOORS = {
     "fsspec": {"blobs"},
     "typer": {"cli", "demo"},
     "rich": {"cli", "demo"},
+    "django": {"emitter"},
+    "guardian": {"emitter"},
+    "tom_targets": {"emitter"},
 }
 """Outside library -> the modules, or whole packages, that may import it."""
 
@@ -128,12 +131,27 @@ def test_an_outside_library_stands_behind_its_door_alone(library: str) -> None:
 
 @pytest.mark.parametrize("name", EXPORTING)
 def test_all_is_sorted_and_everything_in_it_exists(name: str) -> None:
-    module = importlib.import_module(f"bridge.{name}")
-    exported = module.__all__
+    exported, there = exports(name)
 
     assert list(exported) == sorted(exported, key=ruff_order)
-    assert [item for item in exported if not hasattr(module, item)] == []
+    assert [item for item in exported if item not in there] == []
     assert len(set(exported)) == len(exported)
+
+
+def exports(name: str) -> tuple[list[str], set[str]]:
+    """Return what a module exports, and what it has; a module that only a TOM can import is read instead."""
+    if part_of(name) != "emitter":
+        module = importlib.import_module(f"bridge.{name}")
+        return list(module.__all__), set(dir(module))
+    defined: dict[str, ast.expr | None] = {}
+    for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            defined[node.name] = None
+        elif isinstance(node, ast.Assign):
+            defined |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+    exported = defined.get("__all__")
+    assert exported is not None, f"{name} has no __all__"
+    return list(ast.literal_eval(exported)), set(defined)
 
 
 def ruff_order(item: str) -> tuple[int, str]:
