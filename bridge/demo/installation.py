@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,6 +155,26 @@ class Tom:
             When it fails; the message has its output.
         """
         return call([self.python, "manage.py", *args], cwd=self.dir, env=self._environment(), stdin=stdin)
+
+    @contextlib.contextmanager
+    def managing(self, *args: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a ``manage.py`` command that does not end by itself, with its output in a file; end it afterwards."""
+        command: list[str | Path] = [self.python, "manage.py", *args]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.dir,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                yield process
+            finally:
+                process.terminate()
+                process.wait()
 
     def run_script(self, path: Path, payload: object = None) -> object:
         """Run a Python script inside the TOM's Django, with `payload` as JSON on standard input, and return its result.

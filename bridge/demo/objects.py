@@ -21,8 +21,8 @@ SPECTRUM_TIME = "2013-07-13T00:00:00+00:00"
 """MJD 56486.0."""
 
 
-def objects_at_source(owner: str) -> dict[str, Any]:
-    """Return what the source TOM has beforehand, for one of its users."""
+def objects_at_source(owner: str, group: str) -> dict[str, Any]:
+    """Return what the source TOM ingests, for one of its users and a group that may see it."""
     supernova = {
         "fields": {
             "name": "SN 2013dx",
@@ -72,7 +72,7 @@ def objects_at_source(owner: str) -> dict[str, Any]:
         "extras": {"spectral_type": "S"},
         "owners": [owner],
     }
-    return {"targets": [supernova, other, asteroid]}
+    return {"targets": [{**target, "groups": [group]} for target in (supernova, other, asteroid)]}
 
 
 def objects_at_destination(owner: str, group: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bridge.demo.compare import compare_target
 from bridge.demo.objects import KNOWN_BEFORE, LIST_NAME, SHARED, objects_at_destination, objects_at_source
-from bridge.demo.toms import SCRIPTS, Tom, TomSetupError, cache_dir, create_tom, ensure_toolkits, load_tom
+from bridge.demo.toms import SCRIPTS, Tom, TomSetupError, cache_dir, create_tom, ensure_toolkits, free_port, load_tom
 from bridge.errors import BridgeError
 from bridge.kafka.embedded import EmbeddedBroker
 from bridge.settings import TomEntry
@@ -35,7 +35,7 @@ GROUP = "Collaboration"
 MOST_DIFFERENCES = 20
 """How many are printed."""
 SHARER, WRITER, READER = "alice", "bridge", "bob"
-"""Who shares at the source; the bridge's account at the destination; an ordinary user there."""
+"""Who has the data at the source; the bridge's account at the destination; an ordinary user there."""
 
 
 def run_demo(*, console: Console, keep: bool, directory: Path | None) -> int:
@@ -63,19 +63,19 @@ def run_demo(*, console: Console, keep: bool, directory: Path | None) -> int:
         with ExitStack() as stack:
             home = _fresh(directory or cache_dir() / "demo")
             broker = stack.enter_context(EmbeddedBroker())
-            source, destination = stack.enter_context(_toms(home, say))
             for topic in (TOPIC, DEAD_LETTERS):
                 broker.create_topic(topic)
-            config = _write_config(home, broker, source, destination)
-            commands = _Commands(config, console)
+            source, destination = stack.enter_context(_toms(home, broker, say))
+            commands = _Commands(_write_config(home, broker, source, destination), console)
             commands.run("check")
-            stars, asteroid = SHARED[:2], SHARED[2:]
-            commands.run("share", "source", *stars, "--to", f"stream:{TOPIC}", "--list", LIST_NAME)
-            commands.run("share", "source", *asteroid, "--to", f"stream:{TOPIC}")
+            _ingest(console, source)
+            commands.manage(source, "bridge_outbox")
+            commands.manage(source, "bridge_relay", "--once")
             commands.run("consume", "destination", "--drain")
             equal = _report(console, source, destination)
             if keep:
-                _keep(console, home, source, destination, broker)
+                with commands.running(source, home):
+                    _keep(console, home, source, destination, broker)
     except (BridgeError, TomSetupError, subprocess.CalledProcessError) as error:
         console.print(f"[bold red]The demo failed:[/] {escape(str(error))}", highlight=False)
         return 1
@@ -83,14 +83,16 @@ def run_demo(*, console: Console, keep: bool, directory: Path | None) -> int:
 
 
 @contextmanager
-def _toms(home: Path, say: Callable[[str], None]) -> Iterator[tuple[Tom, Tom]]:
-    """Create, fill and start both TOMs; stop them at the end."""
+def _toms(home: Path, broker: EmbeddedBroker, say: Callable[[str], None]) -> Iterator[tuple[Tom, Tom]]:
+    """Create and start both TOMs; stop them at the end."""
     ensure_toolkits((SOURCE_VERSION, DESTINATION_VERSION), say=say)
-    say("creating two TOMs")
+    say("creating two TOMs, the source with 'bridge.emitter' among its apps")
+    port = free_port()  # an event names its TOM's address, which has to be known beforehand
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(
             create_tom, home / "source", version=SOURCE_VERSION, name=SOURCE_NAME, users={SHARER: _password()},
-            superusers={"admin": _password()}, settings=_cookies("source"), say=say,
+            superusers={"admin": _password()}, groups={GROUP: [SHARER]}, apps=["bridge.emitter"], port=port,
+            settings=_cookies("source") | _emitter_settings(broker, f"http://127.0.0.1:{port}/"), say=say,
         )  # fmt: skip
         second = pool.submit(
             create_tom, home / "destination", version=DESTINATION_VERSION, name=DESTINATION_NAME,
@@ -98,12 +100,10 @@ def _toms(home: Path, say: Callable[[str], None]) -> Iterator[tuple[Tom, Tom]]:
             groups={GROUP: [WRITER, READER]}, settings=_cookies("destination"), say=say,
         )  # fmt: skip
         source, destination = first.result(), second.result()
-        say("filling and starting them")
-        fill = pool.submit(source.run_script, SCRIPTS / "seed_tom.py", objects_at_source(SHARER))
-        destination.run_script(SCRIPTS / "seed_tom.py", objects_at_destination(WRITER, GROUP))
-        fill.result()
+        say("starting them")
         try:
             started = pool.submit(source.start)
+            destination.run_script(SCRIPTS / "seed_tom.py", objects_at_destination(WRITER, GROUP))
             destination.start()
             started.result()
             yield source, destination
@@ -119,6 +119,29 @@ def _fresh(home: Path) -> Path:
         shutil.rmtree(home / name, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
     return home
+
+
+def _emitter_settings(broker: EmbeddedBroker, url: str) -> dict[str, object]:
+    """Return what an administrator adds to the source TOM's settings.py."""
+    stream = {
+        "DISPLAY_NAME": "Demo stream",
+        "BASE_URL": broker.url,
+        "USER_TOPICS": [TOPIC],
+        "SOURCE_URL": url,
+        "EMIT": "all",
+        "EMIT_GROUPS": [GROUP],
+    }
+    return {"DATA_SHARING": {"stream": stream}}
+
+
+def _ingest(console: Console, source: Tom) -> None:
+    """Let the source TOM ingest the demo's objects, as a pipeline would do it in its Django; the emitter notes them."""
+    done: Any = source.run_script(SCRIPTS / "seed_tom.py", objects_at_source(SHARER, GROUP))
+    console.print(
+        f"\n[bold]{SOURCE_NAME} ingests[/] {len(done['targets'])} targets, {done['datums']} reduced datums and "
+        f"{done['products']} data product with more, and knows nothing of any other TOM.",
+        highlight=False,
+    )
 
 
 def _cookies(key: str) -> dict[str, object]:
@@ -173,6 +196,24 @@ class _Commands:
         sys.stdout.flush()
         command = [sys.executable, "-m", "bridge", *arguments, "--config", str(self._config)]
         subprocess.run(command, check=True, env={**os.environ, "COLUMNS": str(self._console.width)})
+
+    def manage(self, tom: Tom, *arguments: str) -> None:
+        """Run ``manage.py`` of a TOM, and show what it says."""
+        self._console.print(f"\n[bold]{escape(tom.dir.name)}$ python manage.py {' '.join(arguments)}[/]", highlight=False)
+        said = tom.manage(*arguments).strip()
+        self._console.print(escape(said) if said else "[dim]done[/]", highlight=False)
+
+    @contextmanager
+    def running(self, source: Tom, home: Path) -> Iterator[None]:
+        """Keep the relay and the consumer running, so that what the source TOM ingests from now on arrives by itself."""
+        consume = [sys.executable, "-m", "bridge", "consume", "destination", "--config", str(self._config)]
+        with (home / "consume.log").open("wb") as log, source.managing("bridge_relay", log=home / "relay.log"):
+            consumer = subprocess.Popen(consume, stdout=log, stderr=log, start_new_session=True)
+            try:
+                yield
+            finally:
+                consumer.terminate()
+                consumer.wait()
 
 
 def _report(console: Console, source: Tom, destination: Tom) -> bool:
@@ -230,5 +271,9 @@ def _keep(console: Console, home: Path, source: Tom, destination: Tom, broker: E
     table.add_row("broker", broker.url, "none")
     console.print(table)
     console.print(f"Try: tom-bridge topics list stream --config {home / 'bridge.toml'}", highlight=False)
-    console.print("Everything keeps running until Ctrl-C.")
+    console.print(
+        f"A relay and a consumer keep running (relay.log and consume.log in {home}): give {SOURCE_NAME} a target that the "
+        f"group {GROUP} may see, and look at {DESTINATION_NAME} a few seconds later. Everything ends with Ctrl-C.",
+        highlight=False,
+    )
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

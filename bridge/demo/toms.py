@@ -27,6 +27,7 @@ __all__ = [
     "create_tom",
     "ensure_toolkit",
     "ensure_toolkits",
+    "free_port",
     "load_tom",
 ]
 
@@ -108,7 +109,7 @@ def create_tom(
         dir=directory,
         name=name,
         version=version,
-        port=port or _free_port(),
+        port=port or free_port(),
         admin=admin,
         admin_password=admin_password,
         users=everybody,
@@ -144,7 +145,8 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has at present."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

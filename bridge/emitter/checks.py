@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
 from django.core import checks
 from django.db import connections
 from django.db.models import Min
@@ -82,6 +83,7 @@ def check_database(*, databases: Sequence[str] | None = None, **_rest: Any) -> S
                     id="bridge_emitter.W003",
                 )
             )
+        found += _unknown_groups(alias)
         oldest = Change.objects.using(alias).filter(problem="").aggregate(at=Min("at"))["at"]
         if oldest is not None and timezone.now() - oldest > LONG_UNSEALED:
             found.append(
@@ -89,6 +91,25 @@ def check_database(*, databases: Sequence[str] | None = None, **_rest: Any) -> S
                     f"changes wait since {oldest:%Y-%m-%d %H:%M} UTC",
                     hint="Run manage.py bridge_relay as a service.",
                     id="bridge_emitter.W004",
+                )
+            )
+    return found
+
+
+def _unknown_groups(alias: str) -> Sequence[checks.CheckMessage]:
+    if read_problems():
+        return []  # said by check_settings
+    groups = apps.get_model("auth", "Group")._default_manager.using(alias)  # noqa: SLF001  Django's documented model API
+    found = []
+    for stream in read_configuration().streams.values():
+        named = stream.entry.EMIT_GROUPS
+        unknown = sorted(set(named) - set(groups.filter(name__in=named).values_list("name", flat=True)))
+        if unknown:
+            found.append(
+                checks.Warning(
+                    f"settings.py: [DATA_SHARING.{stream.key}] EMIT_GROUPS: this TOM has no group {', '.join(unknown)}",
+                    hint="Nothing goes out for a group that does not exist; mind its spelling.",
+                    id="bridge_emitter.W005",
                 )
             )
     return found

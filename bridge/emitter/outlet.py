@@ -58,6 +58,8 @@ class Outlet:
         self._heard = clock()
         self.trouble = ""
         """Why nothing gets through at present, or an empty string."""
+        self.published = 0
+        """How many events the broker has confirmed."""
 
     @property
     def busy(self) -> bool:
@@ -124,6 +126,7 @@ class Outlet:
         if self._delivered:
             marked, self._delivered = self._delivered, []
             OutboxEvent.objects.filter(pk__in=marked).update(published_at=timezone.now(), last_error="")
+            self.published += len(marked)
             self._pause = 1.0
             if self.trouble:
                 _log.info("%s: events get through again", self._destination)

@@ -76,13 +76,13 @@ class Relay:
         finally:
             self._close()
 
-    def run_once(self, *, patience_seconds: float, on_progress: Callable[[], None] = lambda: None) -> None:
-        """Seal and publish all that there is now, and return.
+    def run_once(self, *, patience_seconds: float, on_progress: Callable[[], None] = lambda: None) -> int:
+        """Seal and publish all that there is now; return how many events that were.
 
         Parameters
         ----------
         patience_seconds
-            How long nothing may get through before that is given up.
+            How long sealed events may wait, with nothing getting through, before that is given up.
         on_progress
             Called again and again.
 
@@ -100,12 +100,14 @@ class Relay:
                 if not self.step():
                     self._rest(stop)
                 on_progress()
-                now = self._left()
-                if now != left:
-                    left, since = now, self._clock()
-                trouble = next((outlet.trouble for outlet in self._outlets.values() if outlet.trouble), "")
+                before, left = left, self._left()
+                unpublished = left[1]
+                if left != before or not unpublished:
+                    since = self._clock()
                 if self._clock() - since > patience_seconds:
-                    raise Retryable(f"{left[1]:,} events wait in the outbox: {trouble or 'nothing gets through'}")
+                    trouble = next((outlet.trouble for outlet in self._outlets.values() if outlet.trouble), "")
+                    raise Retryable(f"{unpublished:,} events wait in the outbox: {trouble or 'nothing gets through'}")
+            return sum(outlet.published for outlet in self._outlets.values())
         finally:
             self._close()
 
@@ -152,8 +154,9 @@ class Relay:
 
     def _close(self) -> None:
         try:
+            deadline = self._clock() + CLOSE_SECONDS
             for outlet in self._outlets.values():
-                outlet.close(CLOSE_SECONDS)
+                outlet.close(max(0.0, deadline - self._clock()))
             self._lock.release()
         except (DatabaseError, InterfaceError) as error:
             _log.warning("the database: %s; what was confirmed last may be published again", str(error).strip())

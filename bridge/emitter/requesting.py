@@ -14,7 +14,7 @@ from guardian.shortcuts import get_objects_for_user
 
 from bridge.emitter.configuration import read_configuration
 from bridge.emitter.models import ShareRequest
-from bridge.emitter.tables import targets
+from bridge.emitter.tables import datum_models, targets
 from bridge.errors import Rejected
 
 __all__ = ["Words", "request_shares"]
@@ -96,23 +96,32 @@ def request_shares(
     allowed = set(_visible_targets(wanted, user))
     if len(allowed) < len(wanted):
         raise Rejected("not_allowed", "some of the targets do not exist, or you may not see them; log in as who may")
+    common = {
+        "destination": destination,
+        "lists": list(lists),
+        "submitter": words.submitter,
+        "title": words.title,
+        "message": words.message,
+        "authors": words.authors,
+    }
+    made = []
     with transaction.atomic():
-        return [
-            ShareRequest.objects.create(
-                destination=destination,
-                target_pk=pk,
-                lists=list(lists),
-                tell_target=tell_target,
-                everything=everything,
-                datums=its_datums,
-                product_pk=product_pk,
-                submitter=words.submitter,
-                title=words.title,
-                message=words.message,
-                authors=words.authors,
+        for pk, its_datums in wanted.items():
+            seen, products = its_datums, list[int]()
+            if everything and _is_limited(user):
+                seen, products = _visible_data(pk, user)
+            made.append(
+                ShareRequest.objects.create(
+                    **common,
+                    target_pk=pk,
+                    tell_target=tell_target,
+                    everything=everything and not _is_limited(user),
+                    datums=seen,
+                    product_pk=product_pk,
+                )
             )
-            for pk, its_datums in wanted.items()
-        ]
+            made += [ShareRequest.objects.create(**common, target_pk=pk, product_pk=product) for product in products]
+    return made
 
 
 def _visible_targets(pks: Iterable[int], user: Any) -> Iterable[int]:
@@ -126,9 +135,24 @@ def _visible_targets(pks: Iterable[int], user: Any) -> Iterable[int]:
     return {int(pk) for pk in rows.values_list("pk", flat=True)}
 
 
+def _is_limited(user: Any) -> bool:
+    """Whether datums and products have permissions of their own, which count for this user; targets are checked anyway."""
+    return user is not None and not settings.TARGET_PERMISSIONS_ONLY and not user.is_superuser
+
+
 def _may_view(rows: Any, user: Any) -> Any:
-    """Keep what a user may view where datums and products have permissions of their own; targets are checked anyway."""
-    if user is None or settings.TARGET_PERMISSIONS_ONLY or user.is_superuser:
+    if not _is_limited(user):
         return rows
     options = rows.model._meta  # noqa: SLF001
     return get_objects_for_user(user, f"{options.app_label}.view_{options.model_name}", rows)
+
+
+def _visible_data(target_pk: int, user: Any) -> tuple[dict[str, list[int]], list[int]]:
+    """Return the datums of a target that a user may view and that come with no product, and the products."""
+    products = _may_view(apps.get_model("tom_dataproducts.DataProduct")._default_manager.filter(target=target_pk), user)  # noqa: SLF001
+    product_pks = sorted(products.values_list("pk", flat=True))
+    datums = {}
+    for model in datum_models():
+        rows = _may_view(model._default_manager.filter(target=target_pk), user).exclude(data_product__in=product_pks)  # noqa: SLF001
+        datums[str(model._meta.label_lower)] = sorted(rows.values_list("pk", flat=True))  # noqa: SLF001
+    return datums, product_pks

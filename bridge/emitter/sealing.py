@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Min
 from django.db.models.functions import Now
@@ -119,9 +120,10 @@ class Sealer:
         longest = timedelta(seconds=self._settings.LONGEST_WAIT_SECONDS)
         changed = Change.objects.filter(problem="").values("target_pk")
         noted = changed.annotate(first=Min("at"), last=Max("at"), order=Min("id"), now=Now()).order_by("order")
-        due, restless = list[int](), set[int]()
+        due, restless = list[int](), self._in_process()
         for found in noted:
-            if found["now"] - found["last"] >= quiet or found["now"] - found["first"] >= longest:
+            is_quiet = found["now"] - found["last"] >= quiet and found["target_pk"] not in restless
+            if is_quiet or found["now"] - found["first"] >= longest:
                 due.append(found["target_pk"])
             else:
                 restless.add(found["target_pk"])
@@ -129,12 +131,23 @@ class Sealer:
         wanted = dict.fromkeys([pk for pk in asked if pk not in restless] + due)
         return list(wanted)[:TARGETS_AT_ONCE]
 
+    def _in_process(self) -> set[int]:
+        """Return the targets with a new data product whose datums are not there yet.
+
+        TOM Toolkit saves a file first and processes it afterwards, and a file that can't be processed goes again.
+        """
+        products = apps.get_model(_PRODUCT)._default_manager  # noqa: SLF001  Django's documented model API
+        noted = dict(Change.objects.filter(model=_PRODUCT, problem="").values_list("row_pk", "target_pk"))
+        processed = list(getattr(settings, "DATA_PROCESSORS", {}))
+        waiting = products.filter(pk__in=noted, data_product_type__in=processed).values_list("pk", flat=True)
+        done = Change.objects.filter(product_pk__in=noted).values_list("product_pk", flat=True).distinct()
+        return {noted[pk] for pk in {*waiting} - {*done}}
+
     def _seal(self, pks: Sequence[int]) -> int:
-        subjects = self._read(pks)
-        results = [(subject, self._sealed(subject)) for subject in subjects]
-        with transaction.atomic():
-            handled = 0
-            for subject, sealed in results:
+        handled = 0
+        for subject in self._read(pks):
+            sealed = self._sealed(subject)
+            with transaction.atomic():  # short: on SQLite, nobody else writes meanwhile
                 handled += self._write(subject, sealed)
         return handled
 

@@ -38,7 +38,8 @@ class Command(BaseCommand):
             configuration = read_configuration()
             relay = Relay(configuration)
             if options["once"]:
-                relay.run_once(patience_seconds=options["patience"])
+                count = relay.run_once(patience_seconds=options["patience"])
+                self.stdout.write(f"published {count:,} event{'' if count == 1 else 's'}")
                 return
             stop = threading.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
