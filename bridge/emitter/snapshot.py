@@ -90,8 +90,8 @@ def read_datum(row: Any, source_url: str) -> ReducedDatum:
     return datum.model_copy(update={"id": datum_identity(source_url, datum)})
 
 
-def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) -> DataProduct | None:
-    """Read a data product with its file, or return None if it has none, so far.
+def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) -> DataProduct:
+    """Read a data product with its file.
 
     Parameters
     ----------
@@ -107,8 +107,6 @@ def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) ->
     Rejected
         ``unreadable_product`` if the file is gone, too large, or has a name that no event may carry.
     """
-    if not row.data:
-        return None
     try:
         if row.data.size > MOST_FILE_BYTES:
             raise Rejected("unreadable_product", f"data product {row.pk}: larger than {MOST_FILE_BYTES:,} bytes")

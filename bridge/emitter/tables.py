@@ -1,10 +1,14 @@
-"""TOM Toolkit's tables of reduced datums: one in 2.x, four in 3.x."""
+"""TOM Toolkit's models that the emitter reads; reduced datums have one table in 2.x, and four in 3.x."""
 
 from typing import Any
 
 from django.apps import apps
 
-__all__ = ["datum_models", "is_typed", "targets"]
+__all__ = ["PRODUCT", "SHARE", "datum_models", "is_typed", "targets"]
+
+PRODUCT = "tom_dataproducts.dataproduct"
+SHARE = "tom_targets.persistentshare"
+"""Labels of models, in lower case."""
 
 _DATUM_MODELS = ("ReducedDatum", "PhotometryReducedDatum", "SpectroscopyReducedDatum", "AstrometryReducedDatum")
 
