@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from bridge.errors import Misconfigured
 from bridge.events import TomIdentity
+from bridge.kafka.connection import connect_settings
 from bridge.settings import DEFAULT_TOM_NAME, EmitterSettings, Settings, StreamEntry, StreamTopic
 
-__all__ = ["Configuration", "Stream", "is_stream", "read_configuration", "read_problems", "runs_relay_in_web_process"]
+__all__ = ["Configuration", "Stream", "is_hub", "is_stream", "read_configuration", "read_problems", "runs_relay_in_web_process"]
 
 ORIGIN = "settings.py"
 
@@ -48,16 +49,16 @@ class Configuration:
             return None
         return stream
 
-    @property
-    def is_hub(self) -> bool:
-        """Whether anything that came through the bridge is passed on."""
-        return any(stream.entry.HUB for stream in self.streams.values())
-
 
 def is_stream(destination: str) -> bool:
     """Whether a destination, as TOM Toolkit writes it, is one of this TOM's Kafka streams, whatever state it is in."""
     entry = _sharing().get(destination.partition(":")[0])
     return isinstance(entry, Mapping) and str(entry.get("BASE_URL", "")).startswith("kafka:")
+
+
+def is_hub() -> bool:
+    """Whether any stream says that what came to this TOM through the bridge is passed on."""
+    return any(is_stream(key) and entry.get("HUB") for key, entry in _sharing().items() if isinstance(entry, Mapping))
 
 
 def read_configuration() -> Configuration:
@@ -90,9 +91,10 @@ def runs_relay_in_web_process() -> bool:
 
 
 def read_problems() -> list[str]:
-    """Return what is wrong, one setting a line."""
+    """Return what is wrong, one setting a line; credentials of streams included."""
     try:
-        read_configuration()
+        for stream in read_configuration().streams.values():
+            connect_settings(stream.key, stream.entry)
     except Misconfigured as error:
         return str(error).splitlines()
     return []

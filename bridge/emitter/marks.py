@@ -17,7 +17,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, HttpResponseServerError
 
 from bridge.codecs.echo import EVENT_HEADER, HOPS_HEADER
-from bridge.emitter.configuration import is_stream
+from bridge.emitter.configuration import is_hub
 from bridge.emitter.models import ArrivalMark
 
 __all__ = ["MarkRequests", "add_middleware", "current_request"]
@@ -93,6 +93,4 @@ def _has_its_own_mark(request: HttpRequest) -> bool:
     So with data products, by their ``product_id``. Processing one may take long, and should hold no transaction open;
     but a hub needs to know where they have been.
     """
-    sharing = getattr(settings, "DATA_SHARING", {})
-    is_hub = any(entry.get("HUB") for key, entry in sharing.items() if is_stream(key))
-    return "/dataproducts/" in request.path and not is_hub
+    return "/dataproducts/" in request.path and not is_hub()

@@ -103,7 +103,12 @@ class Outlet:
         rows = waiting.filter(pk__gt=self._last_sent).order_by("pk")[: MOST_IN_FLIGHT - len(self._in_flight)]
         for row in rows.iterator(chunk_size=20):
             record = row.record
-            if not self._publisher.send(self._topic, record, self._report(row.pk)):
+            try:
+                taken = self._publisher.send(self._topic, record, self._report(row.pk))
+            except BridgeError as error:
+                self._failures.append((row.pk, error))
+                return
+            if not taken:
                 return
             self._in_flight[row.pk] = record.size
             self._last_sent = row.pk
