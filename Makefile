@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast lint format types schemas schemas-check dockerfile-lint check clean
+.PHONY: help setup demo test test-fast bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
 
 help:
 	@echo "make demo         two real TOMs, a broker, real objects: shared and compared (KEEP=1 leaves it running)"
 	@echo "make test         all tests; those that need Apache Kafka or PostgreSQL say so where they can't be had"
 	@echo "make test-fast    the unit tests"
+	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json"
 	@echo "make check        lint, types, schemas and all tests, as CI runs them"
 	@echo "make schemas      write schemas/ anew from the models"
 	@echo "make clean        remove the environment and caches of this folder"
@@ -30,6 +31,13 @@ test: setup
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit
+
+bench: setup
+	@mkdir -p build
+	$(BIN)/python -m bench.saving --json build/bench.json
+
+bench-quick: setup
+	$(BIN)/python -m bench.saving --quick
 
 lint: setup
 	$(BIN)/ruff check

@@ -8,22 +8,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bridge.settings import ConsumerSettings, HermesEntry, StreamEntry, TomEntry
+from bridge.settings import ConsumerSettings, EmitterSettings, HermesEntry, StreamEntry, TomEntry
 
-__all__ = ["NO_EFFECT_YET", "SECTIONS", "page"]
+__all__ = ["SECTIONS", "page"]
 
 PATH = Path(__file__).with_name("configuration.md")
-
-NO_EFFECT_YET: Mapping[type[BaseModel], tuple[str, ...]] = {
-    StreamEntry: ("DEFAULT_AUTHORS", "SOURCE_URL", "EMIT"),
-}
-"""Keys that are read and checked, and that nothing uses in this version; the page says so of each."""
 
 SECTIONS: Mapping[type[BaseModel], tuple[str, str]] = {
     StreamEntry: (
         "`[DATA_SHARING.<key>]`: a stream",
         """\
 A Kafka cluster. An entry whose `BASE_URL` begins with `kafka:` is one.
+
+`SOURCE_URL`, `EMIT`, `EMIT_GROUPS`, `HUB` and `DEFAULT_AUTHORS` are for a TOM that emits by itself, in the TOM's `settings.py`;
+see [for TOM administrators](tom-administrators.md). The commands of `tom-bridge` check them, and do not use them.
 
 How the bridge logs in is decided in this order:
 
@@ -32,7 +30,8 @@ How the bridge logs in is decided in this order:
    `pip install 'tom-bridge[cli,hop]'`. For a broker on this machine the file counts only if the entry names a user.
 3. Neither: plain text, which beyond this machine needs `ALLOW_PLAINTEXT = true`.
 
-If `USER_TOPICS` is not empty, the commands `publish`, `share` and `consume` take no other topic of this stream.
+If `USER_TOPICS` is not empty, the commands `publish`, `share` and `consume`, and a TOM that emits, take no other topic of this
+stream.
 A dead-letter topic that is to be created with `tom-bridge topics create` has to be among them.""",
     ),
     TomEntry: (
@@ -58,6 +57,11 @@ given.
 
 `max_new_targets_per_hour` is counted by the running process, and begins anew when it is restarted.""",
     ),
+    EmitterSettings: (
+        "`TOM_BRIDGE`: a TOM that emits",
+        """\
+How the Django app `bridge.emitter` works: a dictionary in the TOM's `settings.py`. Most TOMs need none of it.""",
+    ),
 }
 """Model -> heading and introduction, in the order of the page."""
 
@@ -72,6 +76,8 @@ dictionary `BRIDGE_CONSUMERS`, with the same keys. Start it in the TOM's folder,
 python, so that the module is found:
 
     tom-bridge check --django-settings my_tom.settings
+
+A TOM with the Django app `bridge.emitter` reads `DATA_SHARING` and `TOM_BRIDGE` in its own `settings.py`, and never a TOML file.
 
 - In a TOML file, `${NAME}` in a value is replaced by the environment variable of that name. A missing one is an error, but
   only where that entry is used: a host that runs one consumer needs only that one's secrets.
@@ -94,14 +100,11 @@ def page() -> str:
 def _table(model: type[BaseModel]) -> Iterator[str]:
     schema = model.model_json_schema()
     required = set(schema.get("required", ()))
-    unused = NO_EFFECT_YET.get(model, ())
     yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
     for key, about in schema["properties"].items():
         default = "required" if key in required else _default(model, key)
         meaning = re.sub(r"``(.*?)``", r"`\1`", about.get("description", "")).replace("\n", " ")
-        if key in unused:
-            meaning += " *Has no effect in this version.*"
         cells = (f"`{key}`", _type(about), default, meaning)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
