@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help setup demo test test-fast bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
 
 help:
-	@echo "make demo         two real TOMs, a broker, real objects: shared and compared (KEEP=1 leaves it running)"
+	@echo "make demo         two real TOMs, a broker, real objects: ingested, emitted, compared (KEEP=1 leaves it running)"
 	@echo "make test         all tests; those that need Apache Kafka or PostgreSQL say so where they can't be had"
 	@echo "make test-fast    the unit tests"
 	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json"

@@ -77,7 +77,8 @@ python, so that the module is found:
 
     tom-bridge check --django-settings my_tom.settings
 
-A TOM with the Django app `bridge.emitter` reads `DATA_SHARING` and `TOM_BRIDGE` in its own `settings.py`, and never a TOML file.
+A TOM with the Django app `bridge.emitter` reads `DATA_SHARING` and `TOM_BRIDGE` in its own `settings.py`,
+and never a TOML file.
 
 - In a TOML file, `${NAME}` in a value is replaced by the environment variable of that name. A missing one is an error, but
   only where that entry is used: a host that runs one consumer needs only that one's secrets.

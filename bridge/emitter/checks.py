@@ -26,7 +26,8 @@ def check_settings(**_rest: Any) -> Sequence[checks.CheckMessage]:
     found = read_problems()
     if found:
         return [checks.Error(problem, id="bridge_emitter.E001") for problem in found]
-    if not read_configuration().streams:
+    streams = read_configuration().streams.values()
+    if not streams:
         return [
             checks.Warning(
                 "DATA_SHARING has no stream, so nothing is emitted",
@@ -34,16 +35,25 @@ def check_settings(**_rest: Any) -> Sequence[checks.CheckMessage]:
                 id="bridge_emitter.W001",
             )
         ]
-    return []
+    return [
+        checks.Warning(
+            f"settings.py: [DATA_SHARING.{stream.key}] USER_TOPICS: missing",
+            hint="TOM Toolkit's share pages offer only the topics that are listed there.",
+            id="bridge_emitter.W007",
+        )
+        for stream in streams
+        if not stream.entry.USER_TOPICS
+    ]
 
 
 def check_toolkit(**_rest: Any) -> Sequence[checks.CheckMessage]:
     """Say whether this version of TOM Toolkit is one that the emitter was tested with."""
+    # No errors: those would keep manage.py from migrating, and capture and relay need nothing of this.
     found: list[checks.CheckMessage] = [
-        checks.Error(
+        checks.Warning(
             f"TOM Toolkit's sharing is not as expected: {problem}",
             hint="Continuous and manual shares with streams may fail; ask for a version of tom-bridge that knows this one.",
-            id="bridge_emitter.E002",
+            id="bridge_emitter.W006",
         )
         for problem in sharing.problems()
     ]
@@ -68,7 +78,7 @@ def check_database(*, databases: Sequence[str] | None = None, **_rest: Any) -> S
             found.append(
                 checks.Error(
                     f"bridge.emitter works on {' and '.join(capture.SUPPORTED_VENDORS)}, not on {connection.vendor}",
-                    id="bridge_emitter.E003",
+                    id="bridge_emitter.E002",
                 )
             )
             continue

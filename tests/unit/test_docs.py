@@ -143,6 +143,37 @@ def test_settings_shown_in_the_pages_are_valid(path: Path, tmp_path: Path) -> No
         assert list(Settings.from_toml(file, environment).problems()) == []
 
 
+def test_administrators_find_every_check_every_wrapped_name_and_every_option() -> None:
+    page = (DOCS / "tom-administrators.md").read_text(encoding="utf-8")
+    checks = set(re.findall(r'id="(bridge_emitter\.\w+)"', SOURCES["emitter/checks.py"]))
+    wrapped = set(re.findall(r'module="([\w.]+)",\s+name="(\w+)"', SOURCES["emitter/sharing.py"]))
+    commands = [text for name, text in SOURCES.items() if name.startswith("emitter/management/commands/")]
+    options = {option for text in commands for option in re.findall(r'"(--[a-z-]+)"', text)}
+
+    assert len(checks) > 5
+    assert len(wrapped) > 5
+    assert [check for check in sorted(checks) if f"| `{check}` |" not in page] == []
+    assert [".".join(name) for name in sorted(wrapped) if f"| `{'.'.join(name)}` |" not in page] == []
+    assert [option for option in sorted(options) if option not in page] == []
+
+
+def examples_of_a_toms_settings() -> list[str]:
+    page = (DOCS / "tom-administrators.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    return [*shown, (ROOT / "config" / "emitter_settings.py").read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("text", examples_of_a_toms_settings(), ids=["page", "config"])
+def test_the_examples_of_a_toms_settings_are_valid(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHARE_STREAM_PASSWORD", "x")
+    given: dict[str, Any] = {}
+    exec(text, given)  # as a TOM's settings.py does
+    sharing = Settings(origin="settings.py", sharing=given["DATA_SHARING"], consumers={}, environment=None)
+
+    assert sharing.stream("share-stream").SOURCE_URL
+    EmitterSettings.model_validate(given.get("TOM_BRIDGE", {}))
+
+
 def test_the_example_configuration_is_valid() -> None:
     path = ROOT / "config" / "bridge.toml"
     environment = dict.fromkeys(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")), "x")

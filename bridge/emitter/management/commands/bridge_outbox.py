@@ -21,6 +21,7 @@ class Command(BaseCommand):
     """Shows and tidies the outbox."""
 
     help = "Show what waits to be published, since when and why."
+    requires_system_checks = ()  # they load all of the TOM's pages, and 2.x prints on stdout meanwhile
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for programs")
