@@ -187,7 +187,7 @@ class Destination:
 
     def _write_into(self, body: DatumBody, known: KnownTarget) -> Written:
         if isinstance(body, ReducedDatumsShared):
-            return self.data.write_datums(body.datums, tom=body.tom, target=body.target, known=known)
+            return self.data.write_datums(body.datums, shared=body, known=known)
 
         def fetch() -> bytes:
             allowed, most_bytes = self.settings.fetch_from, self.settings.max_product_bytes
@@ -200,7 +200,7 @@ class Destination:
                     raise
                 raise Rejected("file_unavailable", f"{error.detail}, {tries} times; replay it later") from error
 
-        return self.data.write_product(body.product, fetch, tom=body.tom, target=body.target, known=known)
+        return self.data.write_product(body, fetch, known=known)
 
     def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> Written:
         target = Target.model_validate(body.target.model_dump())

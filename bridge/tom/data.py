@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge.errors import Rejected
-from bridge.events import DataProduct, ReducedDatum, TargetIdentity, TomIdentity
+from bridge.events import DataProduct, DataProductShared, ReducedDatum, ReducedDatumsShared
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
 from bridge.translate.datums import DatumRequest, datum_mark, datum_request
@@ -33,7 +33,7 @@ class DataWriter:
         self._original_source = original_source
 
     def write_datums(
-        self, datums: Iterable[ReducedDatum], *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
+        self, datums: Iterable[ReducedDatum], *, shared: ReducedDatumsShared | DataProductShared, known: KnownTarget
     ) -> Written:
         """Write datums of one target, each once; what is there already counts as present.
 
@@ -41,8 +41,8 @@ class DataWriter:
         ----------
         datums
             From the event.
-        tom, target
-            The source TOM, and the target there.
+        shared
+            The event's body: it says which TOM, and which target there.
         known
             The target here.
 
@@ -60,7 +60,7 @@ class DataWriter:
             if problem is not None:
                 written.failures.append(Failure(item, "unstorable", problem))
                 continue
-            request = self._request(datum, tom=tom, target=target, known=known)
+            request = self._request(datum, shared, known)
             for key, name in request.renamed.items():
                 written.notes.append(f"{item}: key {key!r} is stored as {name!r}")
             try:
@@ -72,12 +72,15 @@ class DataWriter:
                 written.failures.append(Failure(item, error.reason, error.detail + hint))
         return written
 
-    def _request(self, datum: ReducedDatum, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget) -> DatumRequest:
+    def _request(
+        self, datum: ReducedDatum, shared: ReducedDatumsShared | DataProductShared, known: KnownTarget
+    ) -> DatumRequest:
         return datum_request(
             datum,
             target_id=known.id,
-            tom=tom,
-            target=target,
+            tom=shared.tom,
+            target=shared.target,
+            hops=shared.hops,
             original_source=self._original_source,
             reserved=dialect_of(self._session.dialect).reserved_keys,
         )
@@ -121,29 +124,26 @@ class DataWriter:
             )
         return answer
 
-    def write_product(
-        self, product: DataProduct, fetch: Callable[[], bytes], *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
-    ) -> Written:
+    def write_product(self, shared: DataProductShared, fetch: Callable[[], bytes], *, known: KnownTarget) -> Written:
         """Upload a data product once, and so have it processed; if it can't be had or is refused, write its datums instead.
 
         Parameters
         ----------
-        product
-            From the event.
+        shared
+            The event's body.
         fetch
-            Returns its bytes, verified; raises `Rejected` if they can't be had for good.
-        tom, target
-            The source TOM, and the target there.
+            Returns the file's bytes, verified; raises `Rejected` if they can't be had for good.
         known
             The target here.
         """
-        identifier = product_id(product, tom=tom, target=target)
+        product = shared.product
+        identifier = product_id(product, tom=shared.tom, target=shared.target, hops=shared.hops)
         written = Written(target_id=known.id)
         problem: Rejected | None = None
         stored: int | None = None
         try:
             if product.datums and self._find_product(identifier, known) is None:
-                self._refuse_if_written_before(product, tom=tom, target=target, known=known)
+                self._refuse_if_written_before(shared, known)
             stored = self._upload(product, fetch(), identifier, known, written)
         except Rejected as error:
             if error.reason == "target_not_changeable":
@@ -153,19 +153,17 @@ class DataWriter:
             written.failures.append(Failure(f"product {product.name!r}", problem.reason, problem.detail))
         written_before = problem is not None and problem.reason == "datums_written_before"
         if product.datums and not written_before and (stored is None or not self._has_datums(stored)):
-            one_by_one = self.write_datums(product.datums, tom=tom, target=target, known=known)
+            one_by_one = self.write_datums(product.datums, shared=shared, known=known)
             written.written += one_by_one.written
             written.present += one_by_one.present
             written.failures += one_by_one.failures
             written.notes += [*one_by_one.notes, f"product {product.name!r}: its datums were written one by one"]
         return written
 
-    def _refuse_if_written_before(
-        self, product: DataProduct, *, tom: TomIdentity, target: TargetIdentity, known: KnownTarget
-    ) -> None:
+    def _refuse_if_written_before(self, shared: DataProductShared, known: KnownTarget) -> None:
         """Refuse a file whose datums are here one by one: 2.x would make each of them once more out of the file."""
         rows = _Rows(self._session, known.id, dialect_of(self._session.dialect))
-        if any(rows.has_our_own(self._request(datum, tom=tom, target=target, known=known)) for datum in product.datums):
+        if any(rows.has_our_own(self._request(datum, shared, known)) for datum in shared.product.datums):
             raise Rejected(
                 "datums_written_before",
                 "the file was refused before, and its datums were written one by one; remove those to have the file",

@@ -1,7 +1,7 @@
 """Reduced datums: what a TOM's API says of them, and the one payload that both dialects take."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,6 +137,7 @@ def datum_request(
     target_id: int,
     tom: TomIdentity,
     target: TargetIdentity,
+    hops: Iterable[str] = (),
     original_source: bool,
     reserved: Callable[[str], frozenset[str]],
 ) -> DatumRequest:
@@ -150,6 +151,8 @@ def datum_request(
         Primary key of the target at the destination.
     tom, target
         The source TOM, and the target there.
+    hops
+        The TOMs that the event's data has been through before.
     original_source
         Whether ``source_name`` is where the source TOM had it from, instead of that TOM's name.
     reserved
@@ -176,13 +179,14 @@ def datum_request(
             if name != key:
                 renamed[key] = name
             value[name] = item
-    identity = datum.id or datum_identity(tom.url, datum)
+    first = _first_identity(datum, hops)
+    identity = first or datum.id or datum_identity(tom.url, datum)
     body = {
         "target": target_id,
         "data_type": datum.data_type,
         "timestamp": utc_text(datum.timestamp),
         "source_name": (datum.source_name if original_source and datum.source_name else tom.name)[:100],
-        "source_location": origin_address(tom, target, identity),
+        "source_location": datum.source_location if first else origin_address(tom, target, identity),
         "value": dict(sorted(value.items())) if isinstance(extra, Mapping) else extra,
     }
     return DatumRequest(datum=datum.model_copy(update={"id": identity}), body=body, renamed=renamed)
@@ -199,6 +203,17 @@ def datum_mark(address: str) -> str:
     """Return the datum's identity, its first 32 digits, that a ``source_location`` is marked with, or an empty string."""
     found = re.search(r"(?:#datum=|urn:tom-bridge:datum:)([0-9a-f]{32})", address)
     return found[1] if found else ""
+
+
+def _first_identity(datum: ReducedDatum, hops: Iterable[str]) -> str:
+    """Return the identity that a datum which a hub passes on had where it came from, or an empty string.
+
+    So it is one datum at a destination that hears of it from several hubs. A mark counts only if it is the identity that
+    this very datum has at one of the TOMs it has been through: nobody can pass a datum off as another.
+    """
+    mark = datum_mark(datum.source_location)
+    identities = (datum_identity(url, datum) for url in hops) if mark else ()
+    return next((identity for identity in identities if identity.startswith(mark)), "")
 
 
 def same_moment(one: str, other: str) -> bool:

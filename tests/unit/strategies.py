@@ -32,7 +32,7 @@ ODD_NAMES = ["SN 2024abc", "SN2024abc", "α Centauri", "V* η Car", 'a "quoted",
 
 printable = st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])
 texts = st.text(printable, max_size=12)
-names = st.sampled_from(ODD_NAMES) | st.text(printable, min_size=1, max_size=20)
+names = st.sampled_from(ODD_NAMES) | st.text(printable, min_size=1, max_size=20).filter(str.strip)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1e-15, 0.1, 18.0, 1e22])
 perhaps = st.none() | numbers
 keys = st.integers(min_value=1, max_value=2**63 - 1)

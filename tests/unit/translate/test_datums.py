@@ -182,3 +182,43 @@ def test_a_raw_value_that_is_no_dictionary_goes_as_it_is(value: Any) -> None:
 
 def test_there_are_two_dialects() -> None:
     assert (dialect_of(2).LABEL, dialect_of(3).LABEL) == ("2.x", "3.x")
+
+
+HUB = TomIdentity(name="Hub", url="https://hub.example.org/")
+
+
+def passed_on(datum: ReducedDatum, hops: tuple[str, ...]) -> DatumRequest:
+    return datum_request(
+        datum, target_id=7, tom=HUB, target=TARGET, hops=hops, original_source=False, reserved=toolkit3.reserved_keys
+    )
+
+
+@given(strategies.typed_datums)
+def test_a_datum_that_a_hub_passes_on_is_the_one_that_it_was(datum: ReducedDatum) -> None:
+    first = datum_request(
+        datum.model_copy(update={"id": None}), target_id=3, tom=TOM, target=TARGET, original_source=False,
+        reserved=toolkit3.reserved_keys,
+    )  # fmt: skip
+    at_hub = datum.model_copy(update={"source_location": first.body["source_location"], "id": datum_identity(HUB.url, datum)})
+
+    made = passed_on(at_hub, (TOM.url,))
+
+    assert made.datum.id == first.datum.id
+    assert made.body["source_location"] == first.body["source_location"]
+
+
+def test_a_datum_cannot_be_passed_off_as_another() -> None:
+    datum = PhotometryDatum(timestamp=NIGHT, brightness=18.0, bandpass="r")
+    others = origin_address(TOM, TARGET, datum_identity(TOM.url, datum.model_copy(update={"brightness": 18.5})))
+
+    made = passed_on(datum.model_copy(update={"source_location": others}), (TOM.url,))
+
+    assert made.datum.id == datum_identity(HUB.url, datum)
+    assert made.body["source_location"].startswith(HUB.url)
+
+
+def test_only_a_tom_that_the_event_has_been_through_vouches_for_a_mark() -> None:
+    datum = PhotometryDatum(timestamp=NIGHT, brightness=18.0, bandpass="r")
+    marked = datum.model_copy(update={"source_location": origin_address(TOM, TARGET, datum_identity(TOM.url, datum))})
+
+    assert passed_on(marked, ()).datum.id == datum_identity(HUB.url, datum)
