@@ -48,6 +48,7 @@ class Outlet:
         self._topic = StreamTopic.parse(destination).topic
         self._connection = connect_settings(stream.key, stream.entry)
         self._clock = clock
+        self._batches = True
         self._publisher = self._new_publisher()
         self._in_flight: dict[int, int] = {}
         self._last_sent = 0
@@ -91,7 +92,7 @@ class Outlet:
         self._mark()
 
     def _new_publisher(self) -> Publisher:
-        return Publisher(self._connection, delivery_timeout_seconds=0)
+        return Publisher(self._connection, delivery_timeout_seconds=0, batches=self._batches)
 
     def _send(self) -> None:
         room = MOST_BYTES_IN_FLIGHT - sum(self._in_flight.values())
@@ -144,16 +145,20 @@ class Outlet:
         self._mark()
         self._failures.clear()
         self._in_flight.clear()
-        self._publisher = self._new_publisher()
         row = OutboxEvent.objects.filter(pk=pk)
-        if isinstance(error, Halt) and error.reason == "too_large_for_topic":
+        too_large = isinstance(error, Halt) and error.reason == "too_large_for_topic"
+        if too_large and self._batches:
+            # The topic's limit holds for all that go together, small ones too: from now on each event goes by itself.
+            self._batches = False
+        elif too_large:
             row.update(refused=True, attempts=F("attempts") + 1, last_error=str(error))
             _log.error("%s: event %s is set aside: %s", self._destination, pk, error)
-            return
-        row.update(attempts=F("attempts") + 1, last_error=str(error))
-        self._say(str(error))
-        self._not_before = self._clock() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        else:
+            row.update(attempts=F("attempts") + 1, last_error=str(error))
+            self._say(str(error))
+            self._not_before = self._clock() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._publisher = self._new_publisher()
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:

@@ -17,7 +17,7 @@ from bridge.emitter.models import ShareRequest
 from bridge.emitter.tables import datum_models, targets
 from bridge.errors import Rejected
 
-__all__ = ["Words", "request_shares"]
+__all__ = ["Words", "request_shares", "visible_targets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def request_shares(
         wanted.setdefault(product.target_id, {})
     if not wanted:
         raise Rejected("nothing_to_share", "nothing is selected")
-    allowed = set(_visible_targets(wanted, user))
+    allowed = visible_targets(wanted, user)
     if len(allowed) < len(wanted):
         raise Rejected("not_allowed", "some of the targets do not exist, or you may not see them; log in as who may")
     common = {
@@ -124,13 +124,14 @@ def request_shares(
     return made
 
 
-def _visible_targets(pks: Iterable[int], user: Any) -> Iterable[int]:
+def visible_targets(pks: Iterable[int], user: Any) -> set[int]:
+    """Return those of some targets that exist and that a user may view; None as user: whose permissions do not count."""
     rows = targets()._default_manager.filter(pk__in=list(pks))  # noqa: SLF001  Django's documented model API
     if user is not None:
         from tom_targets.permissions import targets_for_user  # noqa: PLC0415  not before Django is set up
 
         if not user.is_authenticated:
-            return []
+            return set()
         rows = targets_for_user(user, rows, "view_target")
     return {int(pk) for pk in rows.values_list("pk", flat=True)}
 

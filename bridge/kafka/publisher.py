@@ -23,9 +23,14 @@ class Publisher:
         The stream.
     delivery_timeout_seconds
         How long a record may wait for the broker; 0: as long as it takes, so that none is overtaken by a later one.
+    batches
+        Whether records may go to the broker together, which is faster. A topic's ``max.message.bytes`` holds for all that
+        go together.
     """
 
-    def __init__(self, connection: Connection, *, delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, connection: Connection, *, delivery_timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS, batches: bool = True
+    ) -> None:
         self._connection = connection
         self._last_error = LastError()
         self._producer = Producer(
@@ -34,7 +39,8 @@ class Publisher:
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": "zstd",
-                "linger.ms": 20,
+                "linger.ms": 20 if batches else 0,
+                **({} if batches else {"batch.num.messages": 1}),
                 "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
                 "error_cb": self._last_error,
             }

@@ -5,7 +5,7 @@ page brought. Where TOM Toolkit's page lets nobody do it, the method's docstring
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any, Self
@@ -64,6 +64,11 @@ class Ingest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def headers(self) -> MutableMapping[str, str | bytes]:
+        """Headers of all further requests."""
+        return self._http.headers
 
     def close(self) -> None:
         """Close the connections; the login stays as it is."""
@@ -251,6 +256,13 @@ class Ingest:
         ]
         return self._feedback(self._request("POST", f"targets/targetgrouping/{list_pk}/share/", data=values))
 
+    def post_form(self, path: str, values: Mapping[str, str]) -> list[Feedback]:
+        """Send a form as a program would, whatever this user's pages have; return the messages of the next page."""
+        self.page(LIGHT_PAGE)  # shows what was said before, so that it is not taken for an answer to this
+        token = {"csrfmiddlewaretoken": self._http.cookies["csrftoken"]}
+        self._request("POST", path, data=token | dict(values))
+        return self.page(LIGHT_PAGE).feedback
+
     # Inside the TOM's Django
 
     def run(self, do: str, **arguments: object) -> Any:
@@ -265,10 +277,14 @@ class Ingest:
 
     def page(self, path: str) -> Page:
         """Return a page."""
+        return Page(self.text(path))
+
+    def text(self, path: str) -> str:
+        """Return a page as it is sent."""
         answer = self._request("GET", path)
         if answer.status_code != 200:
             raise Refused(f"{path}: {answer.status_code} {answer.headers.get('Location', '')}")
-        return Page(answer.text)
+        return answer.text
 
     def _share(
         self, form: Form, path: str, destination: str, message: str, checked: Mapping[str, object] | None = None

@@ -19,6 +19,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -172,6 +175,13 @@ class ApacheKafka:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
         admin = self.admin
         admin.create_topics([topic])[name].result(30)
+
+    def set_config(self, topic: str, config: dict[str, str]) -> None:
+        """Change a topic's settings."""
+        entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin = self.admin
+        admin.incremental_alter_configs([resource])[resource].result(30)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and all that is in it."""

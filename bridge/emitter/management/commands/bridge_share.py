@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from bridge.emitter.configuration import read_configuration
 from bridge.emitter.models import OutboxEvent, ShareRequest
 from bridge.emitter.relay import Relay
-from bridge.emitter.requesting import Words, request_shares
+from bridge.emitter.requesting import Words, request_shares, visible_targets
 from bridge.emitter.tables import targets
 from bridge.errors import BridgeError, Retryable
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             user = _user(options["user"])
             words = Words(submitter=options["user"] or f"the administrator of {stream.tom.name}")
             requests: list[ShareRequest] = []
-            for pks, lists in _chosen(options):
+            for pks, lists in self._chosen(options, user):
                 requests += request_shares(
                     options["to"],
                     pks,
@@ -69,6 +69,35 @@ class Command(BaseCommand):
                 self.stdout.write(f"published {count:,} events of {len(requests):,} targets to {options['to']}")
         except BridgeError as error:
             raise CommandError(str(error)) from error
+
+    def _chosen(self, options: dict[str, Any], user: Any) -> list[tuple[list[int], list[str]]]:
+        """Return primary keys of targets, and the lists that they are shared as members of."""
+        rows = targets()._default_manager  # noqa: SLF001
+        chosen: list[tuple[list[int], list[str]]] = []
+        if options["everything"]:
+            chosen.append((list(rows.order_by("pk").values_list("pk", flat=True)), []))
+        for name in options["list"]:
+            lists = apps.get_model("tom_targets", "TargetList")._default_manager.filter(name=name)  # noqa: SLF001
+            if not lists:
+                raise CommandError(f"--list {name}: no such target list")
+            chosen.append((sorted({pk for found in lists for pk in found.targets.values_list("pk", flat=True)}), [name]))
+        if user is not None:  # who is named by --target is refused, not left out
+            everybody = {pk for pks, _lists in chosen for pk in pks}
+            visible = visible_targets(everybody, user)
+            chosen = [([pk for pk in pks if pk in visible], lists) for pks, lists in chosen]
+            if hidden := len(everybody - visible):
+                self.stderr.write(f"{hidden:,} targets that {user.get_username()} may not see are left out")
+        for name in options["target"]:
+            found = rows.filter(pk=int(name[1:])) if name[:1] == "#" and name[1:].isdigit() else _named(name)
+            pks = sorted({row.pk for row in found})
+            if len(pks) != 1:
+                which = "no target of that name" if not pks else f"several targets: {', '.join(f'#{pk}' for pk in pks)}"
+                raise CommandError(f"--target {name}: {which}")
+            chosen.append((pks, []))
+        chosen = [(pks, lists) for pks, lists in chosen if pks]
+        if not chosen:
+            raise CommandError("nothing to share: name it with --target, --list or --everything")
+        return chosen
 
     def _publish(self, requests: list[ShareRequest], relay: Relay, options: dict[str, Any]) -> int:
         """Publish, or watch the relay that works do it; return how many events went out meanwhile."""
@@ -147,30 +176,6 @@ def _user(username: str) -> Any:
     if user is None:
         raise CommandError(f"--user {username}: no such user")
     return user
-
-
-def _chosen(options: dict[str, Any]) -> list[tuple[list[int], list[str]]]:
-    """Return primary keys of targets, and the lists that they are shared as members of."""
-    rows = targets()._default_manager  # noqa: SLF001
-    chosen: list[tuple[list[int], list[str]]] = []
-    if options["everything"]:
-        chosen.append((list(rows.order_by("pk").values_list("pk", flat=True)), []))
-    for name in options["target"]:
-        found = rows.filter(pk=int(name[1:])) if name[:1] == "#" and name[1:].isdigit() else _named(name)
-        pks = sorted({row.pk for row in found})
-        if len(pks) != 1:
-            which = "no target of that name" if not pks else f"several targets: {', '.join(f'#{pk}' for pk in pks)}"
-            raise CommandError(f"--target {name}: {which}")
-        chosen.append((pks, []))
-    for name in options["list"]:
-        lists = apps.get_model("tom_targets", "TargetList")._default_manager.filter(name=name)  # noqa: SLF001
-        if not lists:
-            raise CommandError(f"--list {name}: no such target list")
-        chosen.append((sorted({pk for found in lists for pk in found.targets.values_list("pk", flat=True)}), [name]))
-    chosen = [(pks, lists) for pks, lists in chosen if pks]
-    if not chosen:
-        raise CommandError("nothing to share: name it with --target, --list or --everything")
-    return chosen
 
 
 def _named(name: str) -> Any:
