@@ -28,7 +28,7 @@ from tests.support.world import World, dump
 
 __all__ = [
     "Posting", "Published", "Relay", "TopicEnd", "arrived_once", "datum_rows", "kill_workers", "make_targets", "next_datum",
-    "no_marks", "number", "query", "read_published", "save_datums", "settled", "wait_for",
+    "no_writes", "number", "query", "read_published", "save_datums", "settled", "wait_for",
 ]  # fmt: skip
 
 PATIENCE_SECONDS = 60.0
@@ -64,8 +64,8 @@ def query(tom: Tom, sql: str) -> list[tuple[str, ...]]:
 
 
 @contextmanager
-def no_marks(tom: Tom) -> Iterator[None]:
-    """Meanwhile, nobody can seal an event or mark one as published: what the broker has then, the outbox does not know."""
+def no_writes(tom: Tom, table: str) -> Iterator[None]:
+    """Keep everybody from writing to a table; on SQLite, from writing at all. Reading goes on."""
     if tom.database is None:
         connection = sqlite3.connect(tom.dir / "db.sqlite3", timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
@@ -78,7 +78,7 @@ def no_marks(tom: Tom) -> Iterator[None]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
         assert psql.stdin is not None
         assert psql.stdout is not None
-        psql.stdin.write("BEGIN; LOCK TABLE bridge_emitter_outboxevent IN EXCLUSIVE MODE; SELECT 'locked';\n")
+        psql.stdin.write(f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT 'locked';\n")
         psql.stdin.flush()
         assert psql.stdout.readline() == "locked\n"
         yield  # the end of its input is psql's end
