@@ -8,7 +8,7 @@ import pytest
 from bridge.demo.toms import TOM_VERSIONS
 from bridge.events import TargetShared
 from tests.support.emitting import Emitters
-from tests.support.relaying import next_datum, wait_for
+from tests.support.relaying import Relay, next_datum, settled, wait_for
 from tests.support.world import dump, seed, target_of, unique
 
 CSV = b"time,magnitude,error,filter\n60000.25,18.125,0.01,r\n60001.5,18.25,0.02,r\n"
@@ -17,8 +17,8 @@ both = pytest.mark.parametrize("version", TOM_VERSIONS)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def at_work(emitters: Emitters) -> Iterator[None]:
-    with emitters.at_work():
+def inside(emitters: Emitters) -> Iterator[None]:
+    with emitters.inside():
         yield
 
 
@@ -50,13 +50,13 @@ def test_the_first_event_of_a_new_target_has_its_alias_and_goes_before_its_data(
     made = {next(names): next(names) for _ in range(4)}
     seed(between.world.destination, *({"fields": {"name": known, "type": "SIDEREAL"}} for known in made.values()))
 
-    assert between.working is not None
-    wait_for(lambda: between.working.works, "the relay works")
-    for name, known in made.items():
-        pk = between.ingest.create_target_by_form(name, 10.5, -20.25, aliases=[known], groups=[between.group])
-        between.ingest.post_datum_by_api(pk, **next_datum())
-        between.ingest.upload_by_api(pk, f"{name.replace(' ', '-')}.csv", CSV)
-    between.relay()
+    with Relay(between.source, tmp_path / "relay.log") as relay:
+        wait_for(lambda: relay.works, "the relay works")
+        for name, known in made.items():
+            pk = between.ingest.create_target_by_form(name, 10.5, -20.25, aliases=[known], groups=[between.group])
+            between.ingest.post_datum_by_api(pk, **next_datum())
+            between.ingest.upload_by_api(pk, f"{name.replace(' ', '-')}.csv", CSV)
+        wait_for(lambda: settled(between.source), "everything is published")
     said = between.world.consume()
 
     assert (said.code, set(said.outcomes)) == (0, {"written"})

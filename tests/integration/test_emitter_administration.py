@@ -16,7 +16,7 @@ from tests.support.emitting import SECRET, Emitters, Emitting, emitter_settings
 from tests.support.ingest import SCRIPT, Ingest, Refused
 from tests.support.inside import Inside
 from tests.support.postgres import Postgres
-from tests.support.relaying import next_datum, number, query
+from tests.support.relaying import Relay, next_datum, number, query, settled, wait_for
 from tests.support.world import USERS, dump, unique
 
 names = unique("SN 2046a")
@@ -74,8 +74,8 @@ result["registered"] = sorted(registered & {"check_settings", "check_toolkit", "
 
 
 @pytest.fixture(scope="module", autouse=True)
-def at_work(emitters: Emitters) -> Iterator[None]:
-    with emitters.at_work():
+def inside(emitters: Emitters) -> Iterator[None]:
+    with emitters.inside():
         yield
 
 
@@ -193,10 +193,14 @@ def test_the_outbox_can_be_seen_and_not_changed_and_shows_no_secret(emitters: Em
         "Change.objects.create(model='tom_targets.basetarget', row_pk=1, target_pk=1, at=now(), problem='broken <b>')\n"
         "ShareRequest.objects.create(destination='away:t', target_pk=1, submitter='alice', problem='gone')"
     )
-    between.command("bridge_share", "--to", between.to, "--target", f"#{pk}")
-    between.relay()
+    assert between.outbox()["relay"] is False
+    with Relay(source, tmp_path / "relay.log") as relay:
+        wait_for(lambda: relay.works, "the relay works")
+        between.command("bridge_share", "--to", between.to, "--target", f"#{pk}")
+        wait_for(lambda: settled(source), "everything is published")
+        state = json.loads(source.manage("bridge_outbox", "--json"))
+        text, _ = between.command("bridge_outbox")
 
-    state = json.loads(source.manage("bridge_outbox", "--json"))
     [found] = [found for found in state["outbox"] if found["destination"] == between.to]
     assert state["relay"] is True
     assert (found["waiting"], found["set_aside"], found["published"], found["last_error"]) == (0, 0, 2, "")
@@ -204,7 +208,6 @@ def test_the_outbox_can_be_seen_and_not_changed_and_shows_no_secret(emitters: Em
         ("tom_targets.basetarget 1", "broken <b>"),
         ("target 1 to away:t", "gone"),
     }
-    text, _ = between.command("bridge_outbox")
     assert "relay      works\nunsealed   0 changes of 0 targets; 0 shares asked for\n" in text
     assert f"outbox     {between.to}: 0 wait, 0 set aside, 2 published, last 20" in text
     assert "problem    target 1 to away:t: gone\n" in text
@@ -238,11 +241,10 @@ def test_the_outbox_can_be_seen_and_not_changed_and_shows_no_secret(emitters: Em
         "result = [[str(vars(row)), str(row), repr(row)] for model in (OutboxEvent, Change, ShareRequest, SealedTarget)\n"
         "          for row in model.objects.all()]"
     )  # fmt: skip
-    assert between.working is not None
     records = [consumed.record for consumed in between.world.read(between.world.topic)]
     on_topic = "".join(f"{record.key!r} {record.value!r} {record.headers}" for record in records)
     assert name in on_topic
-    for where in (*pages, event, json.dumps(rows), on_topic, between.working.said):
+    for where in (*pages, event, json.dumps(rows), on_topic, relay.said):
         for secret in (SECRET, *USERS.values()):
             assert secret not in where
     assert name not in repr(rows[0][1:])

@@ -37,8 +37,8 @@ with transaction.atomic():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def at_work(emitters: Emitters) -> Iterator[None]:
-    with emitters.at_work():
+def inside(emitters: Emitters) -> Iterator[None]:
+    with emitters.inside():
         yield
 
 

@@ -34,8 +34,8 @@ result = [len(rows), sorted(seen) == [rows[0].pk], len(groups_may_view(rows, [ar
 
 
 @pytest.fixture(scope="module", autouse=True)
-def at_work(emitters: Emitters) -> Iterator[None]:
-    with emitters.at_work():
+def inside(emitters: Emitters) -> Iterator[None]:
+    with emitters.inside():
         yield
 
 

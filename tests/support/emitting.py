@@ -15,7 +15,6 @@ from bridge.demo.toms import Tom
 from bridge.events import ShareEvent
 from tests.support.ingest import Ingest
 from tests.support.inside import Inside
-from tests.support.relaying import Relay, settled, wait_for
 from tests.support.world import USERS, Said, Toms, World, dump, target_of
 
 __all__ = ["SECRET", "Emitters", "Emitting", "emitter_settings", "source_url"]
@@ -64,31 +63,22 @@ class Emitters:
         self.stream_url = stream_url
         self.create_topic = create_topic
         self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        self._at_work: ExitStack | None = None
-        self._relays: dict[str, Relay] = {}
+        self._inside: ExitStack | None = None
         self._insides: set[str] = set()
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """For a module of tests: relays work all the while, and processes stay inside the TOMs. That saves minutes."""
-        with ExitStack() as self._at_work:
+    def inside(self) -> Iterator[None]:
+        """For a module of tests: processes stay inside the TOMs. That saves minutes."""
+        with ExitStack() as self._inside:
             yield
-        self._at_work = None
-        self._relays.clear()
+        self._inside = None
         self._insides.clear()
-
-    def relay_of(self, source: Tom) -> Relay | None:
-        """Return the relay that works at a TOM, or None if none is to."""
-        if self._at_work is not None and str(source.dir) not in self._relays:
-            relay = Relay(source, source.dir / "relay.log")
-            self._relays[str(source.dir)] = self._at_work.enter_context(relay)
-        return self._relays.get(str(source.dir))
 
     def _stay_inside(self, *toms: Tom) -> None:
         for tom in toms:
-            if self._at_work is not None and str(tom.dir) not in self._insides:
+            if self._inside is not None and str(tom.dir) not in self._insides:
                 self._insides.add(str(tom.dir))
-                self._at_work.enter_context(Inside(tom))
+                self._inside.enter_context(Inside(tom))
 
     @property
     def plain_tom(self) -> Tom:
@@ -152,9 +142,8 @@ class Emitters:
             topic=f"{kind}.{who}.{number}",
         )
         self._stay_inside(source, world.destination)
-        relay = self.relay_of(source)
         ingest = Ingest(source, username="alice", password=USERS["alice"])
-        return Emitting(world=world, ingest=ingest, to=f"{key}:{world.topic}", group=f"Group {number}", working=relay)
+        return Emitting(world=world, ingest=ingest, to=f"{key}:{world.topic}", group=f"Group {number}")
 
 
 @dataclass
@@ -171,15 +160,12 @@ class Emitting:
         The destination, as ``DATA_SHARING`` of the source has it.
     group
         The group whose data goes there, where everything does that it may see.
-    working
-        The relay that works at the source, if one does.
     """
 
     world: World
     ingest: Ingest
     to: str
     group: str
-    working: Relay | None = None
 
     @property
     def source(self) -> Tom:
@@ -198,12 +184,9 @@ for target in Target.objects.filter(pk__in=arguments["pks"]):
         self.ingest.run_code(code, group=self.group, pks=target_pks)
 
     def relay(self) -> None:
-        """Let all that there is be sealed and published."""
-        if self.working is None:
-            self.source.manage("bridge_relay", "--once")
-            return
-        wait_for(lambda: settled(self.source), "everything is published")
-        assert self.working.alive, self.working.said
+        """Seal and publish all that there is."""
+        said, failed = self.command("bridge_relay", "--once")
+        assert said.startswith("published "), failed
 
     def command(self, *arguments: str) -> tuple[str, str]:
         """Run a command of ``manage.py`` in the process inside the TOM; return what it said on stdout and stderr."""
