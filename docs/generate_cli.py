@@ -19,7 +19,7 @@ PATH = Path(__file__).with_name("cli.md")
 HEAD = """\
 # The command line
 
-<!-- Written by docs/generate_cli.py from bridge/cli.py. Do not edit. -->
+<!-- Written by docs/generate_cli.py from bridge/cli. Do not edit. -->
 
 `tom-bridge` comes with `pip install 'tom-bridge[cli]'`. Results go to stdout; progress, warnings and log lines to stderr.
 

@@ -1,9 +1,10 @@
-"""Dead letters: what could not be written, with its bytes and the reason, on a topic of its own."""
+"""The dead-letter topic of a consumer: what could not be written goes there, and what became of it later."""
 
 import json
 from datetime import datetime
 
 from bridge.blobs import sha256
+from bridge.codecs.dead_letter import DeadLetter, resolution
 from bridge.codecs.record import ConsumedRecord, Record
 from bridge.consumer.outcome import Outcome
 from bridge.errors import BridgeError, Halt
@@ -19,7 +20,15 @@ KEPT_HEADER_BYTES, KEPT_HEADERS, OWN_HEADER_BYTES = 250, 50, 4_000
 """What is kept of a record that is too large for the dead-letter topic: so many of its headers, each so large, and ours."""
 
 
-def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str, now: datetime) -> Record:
+def dead_letter(
+    consumed: ConsumedRecord,
+    outcome: Outcome,
+    *,
+    destination: str,
+    now: datetime,
+    attempts: int = 1,
+    replayed: DeadLetter | None = None,
+) -> Record:
     """Return the dead letter of a record: its own key, bytes and headers, and ours about it.
 
     Parameters
@@ -32,21 +41,35 @@ def dead_letter(consumed: ConsumedRecord, outcome: Outcome, *, destination: str,
         Name of the consumer.
     now
         When.
+    attempts
+        How often writing it was begun.
+    replayed
+        The letter that this one takes the place of, if it is one again.
     """
     texts = {
         "dead_letter_reason": outcome.reason,
         "dead_letter_detail": outcome.detail[:2_000],
         "dead_letter_destination": destination,
-        "dead_letter_origin": consumed.place,
+        "dead_letter_origin": replayed.origin if replayed else consumed.place,
         "dead_letter_time": utc_text(now),
+        "dead_letter_attempts": str(attempts + (replayed.attempts if replayed else 0)),
+        "dead_letter_replays": str(replayed.replays + 1) if replayed else "",
+        "dead_letter_replaces": replayed.id if replayed else "",
         "dead_letter_candidates": json.dumps(list(outcome.candidates[:MOST_ITEMS]), ensure_ascii=False),
         "dead_letter_items": json.dumps(
             [[failure.item, failure.reason, failure.detail] for failure in outcome.failures[:MOST_ITEMS]], ensure_ascii=False
         ),
+        "dead_letter_datums": _numbers(outcome),
     }
     own = tuple((name, text.encode()) for name, text in texts.items() if text not in ("", "[]"))
     kept = tuple((name, value) for name, value in consumed.record.headers if not name.startswith("dead_letter_"))
     return Record(key=consumed.record.key, value=consumed.record.value, headers=kept + own)
+
+
+def _numbers(outcome: Outcome) -> str:
+    """Return the numbers of the datums that were refused, as JSON; an empty text if something else was, too."""
+    numbers = [failure.datum for failure in outcome.failures]
+    return "" if not numbers or None in numbers else json.dumps(numbers)
 
 
 def _with_short_headers(letter: Record) -> Record:
@@ -82,7 +105,15 @@ class DeadLetters:
         self._topic = topic
         self._destination = destination
 
-    def add(self, consumed: ConsumedRecord, outcome: Outcome, *, now: datetime) -> None:
+    def add(
+        self,
+        consumed: ConsumedRecord,
+        outcome: Outcome,
+        *,
+        now: datetime,
+        attempts: int = 1,
+        replayed: DeadLetter | None = None,
+    ) -> None:
         """Publish a record as a dead letter; returns when the broker has it.
 
         What is too large for the topic is named by its place, size and SHA-256 instead.
@@ -92,7 +123,7 @@ class DeadLetters:
         Halt
             If the broker does not take it. The record must not be committed then.
         """
-        letter = dead_letter(consumed, outcome, destination=self._destination, now=now)
+        letter = dead_letter(consumed, outcome, destination=self._destination, now=now, attempts=attempts, replayed=replayed)
         try:
             self._send(letter)
         except Halt as error:
@@ -106,6 +137,16 @@ class DeadLetters:
                         raise
                 else:
                     return
+
+    def resolve(self, letter: DeadLetter, outcome: Outcome, *, now: datetime) -> None:
+        """Say on the topic that a letter has come to its end.
+
+        Raises
+        ------
+        Halt
+            If the broker does not take that.
+        """
+        self._send(resolution(letter, outcome=outcome.end, now=now))
 
     def _send(self, letter: Record) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from bridge import blobs
@@ -124,8 +124,15 @@ class Destination:
         limit = NewTargets(settings.max_new_targets_per_hour)
         return cls(settings, matcher, targets, data, dry_run, OrderedDict(), limit)
 
-    def write(self, event: ShareEvent) -> Outcome:
+    def write(self, event: ShareEvent, *, only: Collection[int] | None = None) -> Outcome:
         """Write an event.
+
+        Parameters
+        ----------
+        event
+            Admitted.
+        only
+            Numbers of the reduced datums that are to be written; all, if it is None.
 
         Raises
         ------
@@ -137,7 +144,7 @@ class Destination:
             if isinstance(body, TargetShared):
                 return self._write_target(event, body)
             if isinstance(body, ReducedDatumsShared | DataProductShared):
-                return self._write_data(event, body)
+                return self._write_data(event, body, only)
         except Rejected as error:
             if isinstance(body, TargetShared):
                 self._remember_refused(body.partition_key)
@@ -161,7 +168,7 @@ class Destination:
             self.matcher.forget(body.target)
         return Outcome.of(written)
 
-    def _write_data(self, event: ShareEvent, body: DatumBody) -> Outcome:
+    def _write_data(self, event: ShareEvent, body: DatumBody, only: Collection[int] | None) -> Outcome:
         known = self.matcher.find(body.target)
         made: Written | None = None
         if known is None and body.partition_key not in self.planned_targets:
@@ -179,15 +186,15 @@ class Destination:
             what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"
             return Outcome(end="would_write", detail=f"{what} into {where}")
         self.targets.set_zeros(body.target, known)
-        written = self._write_into(body, known)
+        written = self._write_into(body, known, only)
         if made is not None:
             written.failures += made.failures
             written.notes += made.notes
         return Outcome.of(written)
 
-    def _write_into(self, body: DatumBody, known: KnownTarget) -> Written:
+    def _write_into(self, body: DatumBody, known: KnownTarget, only: Collection[int] | None) -> Written:
         if isinstance(body, ReducedDatumsShared):
-            return self.data.write_datums(body.datums, shared=body, known=known)
+            return self.data.write_datums(body.datums, shared=body, known=known, only=only)
 
         def fetch() -> bytes:
             allowed, most_bytes = self.settings.fetch_from, self.settings.max_product_bytes

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from itertools import count
 from threading import Event as Signal
@@ -51,14 +51,14 @@ class Records(Protocol):
 class Writes(Protocol):
     """Where admitted events go: `bridge.consumer.destination.Destination`."""
 
-    def write(self, event: ShareEvent, /) -> Outcome:
-        """Write an event."""
+    def write(self, event: ShareEvent, /, *, only: Collection[int] | None = None) -> Outcome:
+        """Write an event; or, of its datums, only those with these numbers."""
 
 
 class Letters(Protocol):
     """Where dead letters go: `bridge.consumer.dead_letters.DeadLetters`."""
 
-    def add(self, consumed: ConsumedRecord, outcome: Outcome, /, *, now: datetime) -> None:
+    def add(self, consumed: ConsumedRecord, outcome: Outcome, /, *, now: datetime, attempts: int) -> None:
         """Publish a dead letter and wait until the broker has it."""
 
 
@@ -157,7 +157,7 @@ class Pipeline:
                 attempt += 1
         if self._dead_letters is not None:
             if outcome.is_dead_letter:
-                self._dead_letters.add(consumed, outcome, now=self._now())
+                self._dead_letters.add(consumed, outcome, now=self._now(), attempts=attempt)
             self._commit(consumed, drain=drain)
         self.ends[outcome.end] += 1
         self._say(consumed, event, outcome, attempt=attempt, seconds=time.monotonic() - started)

@@ -91,6 +91,24 @@ class Admin:
         finally:
             consumer.close()
 
+    def members(self, group: str) -> int:
+        """Return how many members a consumer group has at present; 0 on the embedded broker, which does not say.
+
+        Raises
+        ------
+        BridgeError
+            If the broker can't be reached or refuses.
+        """
+        if self.is_embedded():
+            return 0
+        try:
+            described = self._client.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise translate_error(error, self._connection, f"describing group {group}") from error
+        return len(described.members)
+
     def create(self, topic: str, *, partitions: int, replicas: int) -> None:
         """Create a topic; blocks until the broker has it.
 

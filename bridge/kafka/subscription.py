@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bridge.codecs.record import ConsumedRecord, Record
 from bridge.errors import Misconfigured
 from bridge.kafka.connection import Connection, LastError, translate_error
 
-__all__ = ["Subscription"]
+__all__ = ["Subscription", "consumed_record"]
 
 REQUEST_SECONDS = 15.0
 """How long a question to the broker may take."""
@@ -122,13 +122,7 @@ class Subscription:
             if error.retriable() or error.code() in _PASSING:
                 return None
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}")
-        record = ConsumedRecord(
-            record=Record(key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())),
-            topic=message.topic() or "",
-            partition=message.partition() or 0,
-            offset=message.offset() or 0,
-            timestamp_ms=message.timestamp()[1],
-        )
+        record = consumed_record(message)
         self._next[record.topic, record.partition] = record.next_offset
         return record
 
@@ -269,6 +263,17 @@ _PASSING = {
     KafkaError._RESOLVE,  # noqa: SLF001
 }
 """Errors that librdkafka reports and gets over by itself."""
+
+
+def consumed_record(message: Message) -> ConsumedRecord:
+    """Return a message of the client as a plain value."""
+    return ConsumedRecord(
+        record=Record(key=_bytes(message.key()), value=_bytes(message.value()), headers=_headers(message.headers())),
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp_ms=message.timestamp()[1],
+    )
 
 
 def _bytes(value: Any) -> bytes | None:

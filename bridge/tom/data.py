@@ -1,6 +1,6 @@
 """Writing reduced datums and data products at a TOM, each once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +33,12 @@ class DataWriter:
         self._original_source = original_source
 
     def write_datums(
-        self, datums: Iterable[ReducedDatum], *, shared: ReducedDatumsShared | DataProductShared, known: KnownTarget
+        self,
+        datums: Iterable[ReducedDatum],
+        *,
+        shared: ReducedDatumsShared | DataProductShared,
+        known: KnownTarget,
+        only: Collection[int] | None = None,
     ) -> Written:
         """Write datums of one target, each once; what is there already counts as present.
 
@@ -45,6 +50,8 @@ class DataWriter:
             The event's body: it says which TOM, and which target there.
         known
             The target here.
+        only
+            Numbers of those to write; all, if it is None.
 
         Raises
         ------
@@ -55,10 +62,12 @@ class DataWriter:
         written = Written(target_id=known.id)
         rows = _Rows(self._session, known.id, dialect)
         for number, datum in enumerate(datums):
+            if only is not None and number not in only:
+                continue
             item = f"datum {number} ({datum.data_type}, {datum.timestamp.isoformat()})"
             problem = dialect.unstorable(datum)
             if problem is not None:
-                written.failures.append(Failure(item, "unstorable", problem))
+                written.failures.append(Failure(item, "unstorable", problem, number))
                 continue
             request = self._request(datum, shared, known)
             for key, name in request.renamed.items():
@@ -69,7 +78,7 @@ class DataWriter:
                 if error.reason == "target_not_changeable":
                     raise
                 hint = dialect.hint(datum) if error.reason == "tom_error" else ""
-                written.failures.append(Failure(item, error.reason, error.detail + hint))
+                written.failures.append(Failure(item, error.reason, error.detail + hint, number))
         return written
 
     def _request(

@@ -7,11 +7,22 @@ __all__ = ["Failure", "Written"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An item of an event that was not written: which, and why."""
+    """An item of an event that was not written: which, and why.
+
+    Parameters
+    ----------
+    item
+        For people.
+    reason, detail
+        A stable code, and a sentence.
+    datum
+        If it is a datum: its number in the event.
+    """
 
     item: str
     reason: str
     detail: str
+    datum: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

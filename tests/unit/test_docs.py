@@ -101,7 +101,8 @@ def test_the_architecture_names_no_module_that_is_not_there() -> None:
 def test_the_command_line_page_has_every_command_and_option() -> None:
     page = (DOCS / "cli.md").read_text(encoding="utf-8")
     names = [name for name, _function in generator("generate_cli").commands()]
-    options = {name for name in re.findall(r'"(--?[a-z][a-z-]*)"', SOURCES["cli.py"]) if name not in {"--help", "-h"}}
+    commands = "".join(text for path, text in SOURCES.items() if path.startswith("cli/"))
+    options = {name for name in re.findall(r'"(--?[a-z][a-z-]*)"', commands) if name not in {"--help", "-h"}}
 
     assert [name for name in names if f"\n## {name}\n" not in page] == []
     assert sorted(option for option in options if f"`{option}" not in page and f" {option}`" not in page) == []

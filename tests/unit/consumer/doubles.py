@@ -87,10 +87,11 @@ class World:
         return answer
 
     # what it asks of its dead letters
-    def add(self, record: ConsumedRecord, outcome: Outcome, *, now: datetime) -> None:
+    def add(self, record: ConsumedRecord, outcome: Outcome, *, now: datetime, attempts: int) -> None:
         if self.letter_refusal is not None:
             raise self.letter_refusal
         assert now == NOW
+        assert attempts >= 1
         self.journal.append(("letter", (record.offset, outcome.reason)))
 
     def pipeline(self, *, dry_run: bool = False, **about: Any) -> Pipeline:

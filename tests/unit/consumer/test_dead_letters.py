@@ -42,6 +42,7 @@ def test_the_headers_say_why_where_from_when_and_for_whom() -> None:
         "dead_letter_destination": "not-my-tom",
         "dead_letter_origin": "tom.shares[0]@5",
         "dead_letter_time": "2026-11-23T04:30:00.000000Z",
+        "dead_letter_attempts": "1",
         "dead_letter_candidates": '[{"id": 4, "name": "α Cen", "aliases": []}]',
     }
 
@@ -57,7 +58,7 @@ def test_failed_items_are_named() -> None:
 
 def test_what_is_empty_has_no_header() -> None:
     assert texts(letter(RECORD, refused("bad_json", ""))).keys() == {
-        "dead_letter_reason", "dead_letter_destination", "dead_letter_origin", "dead_letter_time",
+        "dead_letter_reason", "dead_letter_destination", "dead_letter_origin", "dead_letter_time", "dead_letter_attempts",
     }  # fmt: skip
 
 
