@@ -27,7 +27,7 @@ demo: setup
 	@$(BIN)/tom-bridge demo $(if $(KEEP),--keep)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bridge.demo.venvs import cache_dir, locked
 from tests.support.ports import free_port
 
 __all__ = ["Postgres", "PostgresUnavailable", "ensure_postgres"]
@@ -20,6 +21,11 @@ class PostgresUnavailable(Exception):
 
 def ensure_postgres(say: Callable[[str], None]) -> Path:
     """Return the folder of PostgreSQL's server programs, installed from Debian where that is allowed."""
+    with locked(cache_dir() / "postgresql.lock", waiting=lambda: say("waiting for another process that installs PostgreSQL")):
+        return _ensure_postgres(say)
+
+
+def _ensure_postgres(say: Callable[[str], None]) -> Path:
     found = _programs()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         say("installing PostgreSQL from Debian's packages")
