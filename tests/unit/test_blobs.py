@@ -58,7 +58,7 @@ def test_a_file_that_stays_large_when_packed_does_not_go_inline() -> None:
 
 @given(st.binary(min_size=1, max_size=200), st.data())
 def test_a_single_damaged_byte_is_found(content: bytes, data: st.DataObject) -> None:
-    packed = bytearray(gzip.compress(content, mtime=0, mtime=0))
+    packed = bytearray(gzip.compress(content, mtime=0))
     where = data.draw(st.integers(10, len(packed) - 9))
     packed[where] ^= 1 << data.draw(st.integers(0, 7))
     wanted = product(content, InlineContent(data=base64.b64encode(packed).decode()))
