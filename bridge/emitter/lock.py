@@ -3,10 +3,13 @@
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from bridge.errors import Misconfigured
 
 __all__ = ["RelayLock"]
 
@@ -58,7 +61,15 @@ class RelayLock:
         if self._file is not None:
             return True
         path = Path(f"{self._connection.settings_dict['NAME']}.bridge-relay")
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            who = "remove it, or run the relay as the account that it belongs to"
+            raise Misconfigured(f"the relay's lock {path} cannot be opened: {who}") from error
+        with suppress(OSError):  # whoever may write to the database may be the relay, whoever looked first
+            database = os.stat(self._connection.settings_dict["NAME"])
+            os.fchown(file, database.st_uid, database.st_gid)
+            os.fchmod(file, database.st_mode & 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

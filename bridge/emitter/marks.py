@@ -58,7 +58,9 @@ class MarkRequests:
             _request.reset(token)
 
     def _marked(self, request: HttpRequest, event_id: str) -> HttpResponseBase:
-        hops = request.headers.get(HOPS_HEADER, "")[:MOST_HOPS]
+        hops = request.headers.get(HOPS_HEADER, "")
+        if len(hops) > MOST_HOPS:
+            hops = ""  # a hub does not pass on what has been everywhere
         if request.content_type == "multipart/form-data":
             _ = request.FILES  # read the upload first: on SQLite, others can't write while the transaction is open
         with transaction.atomic():

@@ -91,6 +91,10 @@ class Outlet:
         self._publisher.abandon()
         self._mark()
 
+    def discard(self) -> None:
+        """Give up what is with the broker unconfirmed, and mark nothing: another relay may be at work by now."""
+        self._publisher.abandon()
+
     def _new_publisher(self) -> Publisher:
         return Publisher(self._connection, delivery_timeout_seconds=0, batches=self._batches)
 

@@ -91,8 +91,10 @@ def parcels_of_changes(changes: Sequence[Noted], recipient: Recipient, *, done: 
     consented = _consented_from(changes, recipient)
     routes: dict[tuple[str, ...], list[Noted]] = {}
     for change in changes:
-        if change.hops is None or recipient.is_hub:
-            routes.setdefault(change.hops or (), []).append(change)
+        if change.hops is None:
+            routes.setdefault((), []).append(change)
+        elif change.hops and recipient.is_hub:  # where it came from is known, and so where it must not go back
+            routes.setdefault(change.hops, []).append(change)
     for hops in sorted(routes, key=len):
         fresh = [change for change in routes[hops] if change.number > consented and change.row not in done]
         tells_target = any(change.kind in {"target", "share"} for change in routes[hops])

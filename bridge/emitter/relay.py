@@ -17,7 +17,7 @@ from bridge.emitter.lock import RelayLock
 from bridge.emitter.models import OutboxEvent
 from bridge.emitter.outlet import Outlet
 from bridge.emitter.sealing import Sealer
-from bridge.errors import Misconfigured, Retryable
+from bridge.errors import BridgeError, Misconfigured, Retryable
 
 __all__ = ["Relay", "run_in_web_process"]
 
@@ -27,6 +27,7 @@ TROUBLE_SECONDS = 5.0
 """Pause after an error of the database."""
 CLOSE_SECONDS = 10.0
 """How long a relay that stops waits for the broker's last confirmations."""
+PURGE_AT_ONCE = 500
 PURGE_SECONDS = 3600.0
 """How often published events are removed."""
 
@@ -50,7 +51,8 @@ class Relay:
         self._lock = RelayLock(connection)
         self._sealer = Sealer(configuration)
         self._outlets: dict[str, Outlet] = {}
-        self._next_purge = clock()
+        self._next_look = self._next_purge = clock()
+        self._unopened: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, and then wait for the last confirmations."""
@@ -105,7 +107,8 @@ class Relay:
                 if left != before or not unpublished:
                     since = self._clock()
                 if self._clock() - since > patience_seconds:
-                    trouble = next((outlet.trouble for outlet in self._outlets.values() if outlet.trouble), "")
+                    troubles = (outlet.trouble for outlet in self._outlets.values() if outlet.trouble)
+                    trouble = next(iter([*troubles, *self._unopened.values()]), "")
                     raise Retryable(f"{unpublished:,} events wait in the outbox: {trouble or 'nothing gets through'}")
             return sum(outlet.published for outlet in self._outlets.values())
         finally:
@@ -113,15 +116,25 @@ class Relay:
 
     def step(self) -> bool:
         """Seal and publish some; return whether there may be more to do at once."""
-        sealed = self._sealer.seal()
-        self._open_outlets()
+        sealed = 0
+        if self._clock() >= self._next_look:
+            sealed = self._sealer.seal()
+            self._open_outlets()
+            if not sealed:
+                self._next_look = self._clock() + IDLE_SECONDS
         for outlet in self._outlets.values():
             outlet.pump()
         if self._clock() >= self._next_purge:
-            self._next_purge = self._clock() + PURGE_SECONDS
-            days = self._configuration.emitter.KEEP_PUBLISHED_DAYS
-            OutboxEvent.objects.filter(published_at__lt=timezone.now() - timedelta(days=days)).delete()
+            self._purge()
         return sealed > 0
+
+    def _purge(self) -> None:
+        """Remove some of what was published long ago; a little at a time, since on SQLite nobody else writes meanwhile."""
+        before = timezone.now() - timedelta(days=self._configuration.emitter.KEEP_PUBLISHED_DAYS)
+        old = OutboxEvent.objects.filter(published_at__lt=before).values_list("pk", flat=True)[:PURGE_AT_ONCE]
+        count, _by_model = OutboxEvent.objects.filter(pk__in=list(old)).delete()
+        if count < PURGE_AT_ONCE:
+            self._next_purge = self._clock() + PURGE_SECONDS
 
     def _left(self) -> tuple[int, int]:
         """Return how many targets wait to be sealed, and how many events to be published."""
@@ -138,7 +151,13 @@ class Relay:
                 row.update(refused=True, last_error="no stream and topic of this TOM any more; see DATA_SHARING")
                 _log.error("%s is no stream and topic of this TOM any more; its events are set aside", destination)
                 continue
-            self._outlets[destination] = Outlet(stream, destination, clock=self._clock)
+            try:
+                self._outlets[destination] = Outlet(stream, destination, clock=self._clock)
+            except BridgeError as error:
+                if self._unopened.get(destination) != str(error):
+                    _log.error("%s: events wait: %s", destination, error)
+                    waiting.filter(destination=destination).update(last_error=str(error))
+                self._unopened[destination] = str(error)
 
     def _rest(self, stop: threading.Event) -> None:
         busy = next((outlet for outlet in self._outlets.values() if outlet.busy), None)
@@ -149,6 +168,8 @@ class Relay:
 
     def _begin_anew(self) -> None:
         """Drop everything that hangs on the database's connection; what was unconfirmed is published again."""
+        for outlet in self._outlets.values():
+            outlet.discard()  # or it would publish later, behind our back
         self._outlets.clear()
         connection.close()
 
@@ -161,8 +182,7 @@ class Relay:
         except (DatabaseError, InterfaceError) as error:
             _log.warning("the database: %s; what was confirmed last may be published again", str(error).strip())
         finally:
-            self._outlets.clear()
-            connection.close()
+            self._begin_anew()
 
 
 def run_in_web_process() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.apps import apps
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Max, Min
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,7 +17,7 @@ from bridge.codecs import native
 from bridge.emitter.configuration import Configuration
 from bridge.emitter.models import Change, OutboxEvent, SealedTarget, ShareRequest
 from bridge.emitter.packing import Packed, pack
-from bridge.emitter.subjects import Subject, read_subjects
+from bridge.emitter.subjects import Subject, read_changes, read_subjects
 from bridge.emitter.tables import PRODUCT
 from bridge.errors import Rejected
 from bridge.events import ShareBody
@@ -82,18 +82,39 @@ class Sealer:
         return {noted[pk] for pk in {*waiting} - {*done}}
 
     def _seal(self, pks: Sequence[int]) -> int:
-        handled = 0
-        for subject in read_subjects(pks, self._configuration):
-            packed, events, problem = Packed(), list[OutboxEvent](), ""
-            try:
+        try:
+            subjects = read_subjects(pks, self._configuration)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(pks) > 1:  # one of them can't be read; the others can
+                return sum(self._seal([pk]) for pk in pks)
+            subjects, unreadable = [read_changes(pks[0])], _fault(pks[0], error)
+        else:
+            unreadable = ""
+        return sum(self._seal_one(subject, unreadable) for subject in subjects)
+
+    def _seal_one(self, subject: Subject, problem: str) -> int:
+        packed, events = Packed(), list[OutboxEvent]()
+        try:
+            if not problem:
                 packed = pack(subject, self._configuration)
                 events = _outbox_events(packed.bodies, subject.pk, timezone.now())
-            except Rejected as error:
-                packed, problem = Packed(), error.detail
-            with transaction.atomic():  # short: on SQLite, nobody else writes meanwhile
-                _write(subject, packed, events, problem)
-            handled += len(subject.changes) + len(subject.requests)
-        return handled
+        except Rejected as error:
+            packed, problem = Packed(), error.detail
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001  a fault of ours must not hold up every other target
+            packed, problem = Packed(), _fault(subject.pk, error)
+        with transaction.atomic():  # short: on SQLite, nobody else writes meanwhile
+            _write(subject, packed, events, problem)
+        return len(subject.changes) + len(subject.requests)
+
+
+def _fault(target_pk: int, error: Exception) -> str:
+    """Log what nobody has foreseen, and return what is said of it."""
+    _log.error("target %s: internal error", target_pk, exc_info=error)
+    return f"the bridge failed on it ({type(error).__name__}); please report the relay's log"
 
 
 def _write(subject: Subject, packed: Packed, events: Sequence[OutboxEvent], target_problem: str) -> None:

@@ -95,11 +95,12 @@ def _problem(wrapped: _Wrapped) -> str | None:
 
 def _replace_everywhere(wrapped: _Wrapped, original: Any, replacement: Any) -> None:
     """Replace a name where it is defined and wherever it has been imported from there."""
-    owners = [sys.modules[wrapped.module]]
+    setattr(sys.modules[wrapped.module], wrapped.name, replacement)
     if inspect.isfunction(original):
-        owners = [module for module in list(sys.modules.values()) if vars(module).get(wrapped.name) is original]
-    for module in owners:
-        setattr(module, wrapped.name, replacement)
+        for module in list(sys.modules.values()):
+            for name, value in list(getattr(module, "__dict__", {}).items()):
+                if value is original:
+                    setattr(module, name, replacement)
 
 
 def _for_streams(share: Callable[..., Any]) -> Callable[[Any], Any]:

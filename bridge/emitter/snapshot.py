@@ -85,9 +85,11 @@ def read_datum(row: Any, source_url: str) -> ReducedDatum:
             columns = {name: getattr(row, name, "") for name in ("telescope", "instrument", "reduction_version")}
             return read_row(common | {"data_type": row.data_type, "value": _with(row.value, columns)}, source_url)
         datum = _read_typed(row, common)
+        return datum.model_copy(update={"id": datum_identity(source_url, datum)})
     except ValidationError as error:
         raise Rejected("unreadable_datum", f"{model.__name__} {row.pk}: {_complaints(error)}") from error
-    return datum.model_copy(update={"id": datum_identity(source_url, datum)})
+    except ValueError as error:  # a text that is no Unicode
+        raise Rejected("unreadable_datum", f"{model.__name__} {row.pk}: {error}") from error
 
 
 def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) -> DataProduct:
@@ -107,13 +109,7 @@ def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) ->
     Rejected
         ``unreadable_product`` if the file is gone, too large, or has a name that no event may carry.
     """
-    try:
-        if row.data.size > MOST_FILE_BYTES:
-            raise Rejected("unreadable_product", f"data product {row.pk}: larger than {MOST_FILE_BYTES:,} bytes")
-        with row.data.open("rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise Rejected("unreadable_product", f"data product {row.pk}: its file cannot be read ({error.strerror})") from error
+    content = _content(row)
     packed = blobs.pack(content)
     try:
         return DataProduct(
@@ -129,6 +125,18 @@ def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) ->
         )
     except ValidationError as error:
         raise Rejected("unreadable_product", f"data product {row.pk}: {_complaints(error)}") from error
+
+
+def _content(row: Any) -> bytes:
+    try:
+        size = row.data.size
+        if size <= MOST_FILE_BYTES:
+            with row.data.open("rb") as file:
+                return bytes(file.read())
+    except Exception as error:  # each kind of storage raises what it likes
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise Rejected("unreadable_product", f"data product {row.pk}: its file cannot be read ({why})") from error
+    raise Rejected("unreadable_product", f"data product {row.pk}: larger than {MOST_FILE_BYTES:,} bytes")
 
 
 def _read_typed(row: Any, common: Mapping[str, Any]) -> ReducedDatum:

@@ -16,7 +16,7 @@ from bridge.emitter.models import Change, SealedTarget, ShareRequest
 from bridge.emitter.parcels import Going
 from bridge.emitter.tables import PRODUCT, datum_models, targets
 
-__all__ = ["CHANGES_AT_ONCE", "Subject", "read_subjects"]
+__all__ = ["CHANGES_AT_ONCE", "Subject", "read_changes", "read_subjects"]
 
 CHANGES_AT_ONCE = 20_000
 """So many changes of one target are sealed at once; the rest follows."""
@@ -68,9 +68,8 @@ def read_subjects(pks: Sequence[int], configuration: Configuration) -> list[Subj
         consented = consents(by_pk, configuration)
         subjects = []
         for pk in pks:
-            changes = Change.objects.filter(target_pk=pk, problem="").order_by("id")[:CHANGES_AT_ONCE]
-            requests = ShareRequest.objects.filter(target_pk=pk, problem="").order_by("id")
-            subject = Subject(pk=pk, changes=list(changes), requests=list(requests), row=by_pk.get(pk))
+            subject = read_changes(pk)
+            subject.row = by_pk.get(pk)
             if subject.row is not None:
                 subject.consents = consented.get(pk, ())
                 subject.sealed = dict(SealedTarget.objects.filter(target_pk=pk).values_list("destination", "digest"))
@@ -78,6 +77,13 @@ def read_subjects(pks: Sequence[int], configuration: Configuration) -> list[Subj
                     _read_data(subject)
             subjects.append(subject)
     return subjects
+
+
+def read_changes(pk: int) -> Subject:
+    """Return a target with nothing but what is to be sealed."""
+    changes = Change.objects.filter(target_pk=pk, problem="").order_by("id")[:CHANGES_AT_ONCE]
+    requests = ShareRequest.objects.filter(target_pk=pk, problem="").order_by("id")
+    return Subject(pk=pk, changes=list(changes), requests=list(requests))
 
 
 def _read_data(subject: Subject) -> None:

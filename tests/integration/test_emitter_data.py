@@ -35,6 +35,14 @@ else:
 model.objects.bulk_create([model(**rows)])
 result = model.objects.order_by("-pk").values_list("pk", flat=True).first()
 """
+BROKEN = """
+from django.db import connection
+from tom_dataproducts import models
+product = models.DataProduct.objects.create(target_id=arguments["target"], data="../../outside.csv", product_id=arguments["name"])
+with connection.cursor() as cursor:
+    cursor.execute("UPDATE tom_targets_basetarget SET type = 'NEITHER' WHERE id = %s", [arguments["other"]])
+result = product.pk
+"""
 RAISING = """
 from django.db import transaction
 from tom_targets.models import Target, TargetName
@@ -183,3 +191,62 @@ def test_awkward_names_arrive_as_they_are_and_what_is_unreadable_is_named_and_bl
 
     between.assert_arrived(name)
     assert [problem for problem in between.outbox()["problems"] if problem["target"] == pk] == []
+
+
+@both
+def test_what_the_bridge_cannot_make_sense_of_is_named_and_holds_nobody_up(
+    emitters: Emitters, tmp_path: Path, version: str
+) -> None:
+    between = emitters.emitting(tmp_path, version, emit="all")
+    ingest = between.ingest
+    name, other = next(names), next(names)
+    pk, other_pk = (int(ingest.run("create_target", name=each, ra=1.5, dec=0.5)) for each in (name, other))
+    between.allow(pk, other_pk)
+    product = ingest.run_code(BROKEN, target=pk, other=other_pk, name=name)
+    ingest.post_datum_by_api(pk, **next_datum())
+    between.deliver()
+
+    assert [datum for datum in dump(between.world.destination)["datums"] if datum["target"] == name]
+    problems = {found["target"]: found["why"] for found in between.outbox()["problems"]}
+    assert problems[pk] == f"data product {product}: its file cannot be read (SuspiciousFileOperation)"
+    assert problems[other_pk].startswith(f"target {other_pk}: type: ")
+    ingest.run_code(
+        "from bridge.emitter.models import Change\nChange.objects.exclude(problem='').delete()\n"
+        "from tom_dataproducts.models import DataProduct\nDataProduct.objects.filter(pk=arguments['pk']).update(data='')",
+        pk=product,
+    )
+
+
+def test_a_fault_of_ours_is_a_problem_of_one_target_only(emitters: Emitters, tmp_path: Path) -> None:
+    between = emitters.emitting(tmp_path, "3.1.0", emit="all")
+    ingest = between.ingest
+    names_of = [next(names) for _ in range(3)]
+    pks = [int(ingest.run("create_target", name=name, ra=1.5, dec=0.5)) for name in names_of]
+    between.allow(*pks)
+    code = """
+from unittest.mock import patch
+from django.core.management import call_command
+from bridge.emitter import packing, subjects
+from bridge.emitter.models import Change
+read_target, read_data = packing.read_target, subjects._read_data
+
+def failing_to_pack(row):
+    return {}["a bug"] if row.pk == arguments["pks"][0] else read_target(row)
+
+def failing_to_read(subject):
+    if subject.pk == arguments["pks"][1]:
+        raise ValueError("a row that Django cannot read")
+    read_data(subject)
+
+with patch.object(packing, "read_target", failing_to_pack), patch.object(subjects, "_read_data", failing_to_read):
+    call_command("bridge_relay", "--once")
+result = sorted(set(Change.objects.exclude(problem="").values_list("target_pk", "problem")))
+Change.objects.exclude(problem="").delete()
+"""
+    problems = ingest.run_code(code, pks=pks)
+
+    assert problems == [
+        [pks[0], "the bridge failed on it (KeyError); please report the relay's log"],
+        [pks[1], "the bridge failed on it (ValueError); please report the relay's log"],
+    ]
+    assert [event.body.subject for event in between.events()] == [names_of[2]]
