@@ -40,7 +40,7 @@ class Watched:
     updates
         Whether changed rows are noted too, and not only new ones.
     only_if_changed
-        Then, only those where this column has changed.
+        Then, only those where one of these columns has changed.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Watched:
     target: str
     product: str = ""
     updates: bool = False
-    only_if_changed: str = ""
+    only_if_changed: tuple[str, ...] = ()
 
     def trigger(self, operation: str) -> str:
         """Return the name of the trigger for ``insert`` or ``update``; PostgreSQL's names have at most 63 bytes."""
@@ -74,10 +74,21 @@ def watched() -> list[Watched]:
         _watch(apps.get_model("tom_targets", "TargetName"), target="target", updates=True),
         _watch(apps.get_model("tom_targets", "TargetExtra"), target="target", updates=True),
         _watch(lists.targets.through, target=_field_to(lists.targets.through, base)),
-        _watch(apps.get_model("tom_targets", "PersistentShare"), target="target", updates=True, only_if_changed="destination"),
-        _watch(apps.get_model("tom_dataproducts", "DataProduct"), target="target", updates=True, only_if_changed="data"),
+        _watch(
+            apps.get_model("tom_targets", "PersistentShare"),
+            target="target",
+            updates=True,
+            only_if_changed=("target", "destination"),
+        ),
+        _watch(
+            apps.get_model("tom_dataproducts", "DataProduct"), target="target", updates=True, only_if_changed=("target", "data")
+        ),
     ]
-    found += [_watch(model, target="target", product="data_product") for model in datum_models()]
+    # Merging targets moves the data of one to the other, and removes the one.
+    moved = ("target",)
+    found += [
+        _watch(model, target="target", product="data_product", updates=True, only_if_changed=moved) for model in datum_models()
+    ]
     return found
 
 
@@ -136,7 +147,9 @@ def _custom_target() -> Any:
     return None if Target._meta.label_lower == "tom_targets.basetarget" else Target  # noqa: SLF001
 
 
-def _watch(model: Any, *, target: str, product: str = "", updates: bool = False, only_if_changed: str = "") -> Watched:
+def _watch(
+    model: Any, *, target: str, product: str = "", updates: bool = False, only_if_changed: Sequence[str] = ()
+) -> Watched:
     options = model._meta  # noqa: SLF001  Django's documented model API
     column = {field.name: field.column for field in options.local_concrete_fields}
     key = options.pk.column
@@ -147,7 +160,7 @@ def _watch(model: Any, *, target: str, product: str = "", updates: bool = False,
         target=key if target == "pk" else column[target],
         product=column[product] if product else "",
         updates=updates,
-        only_if_changed=column[only_if_changed] if only_if_changed else "",
+        only_if_changed=tuple(column[name] for name in only_if_changed),
     )
 
 
@@ -180,8 +193,8 @@ def _statements(watch: Watched, connection: BaseDatabaseWrapper) -> Iterator[str
 
 def _sqlite(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
     name = quote(watch.trigger(operation))
-    column = quote(watch.only_if_changed) if watch.only_if_changed else ""
-    condition = f" WHEN NEW.{column} IS NOT OLD.{column}" if column and operation == "update" else ""
+    changed = " OR ".join(f"NEW.{quote(column)} IS NOT OLD.{quote(column)}" for column in watch.only_if_changed)
+    condition = f" WHEN {changed}" if changed and operation == "update" else ""
     note = _note(watch, "NEW", quote, now="strftime('%Y-%m-%d %H:%M:%f', 'now')")
     yield f"DROP TRIGGER IF EXISTS {name}"
     yield (f"CREATE TRIGGER {name} AFTER {operation.upper()} ON {quote(watch.table)} FOR EACH ROW{condition} BEGIN {note}; END")
@@ -193,8 +206,9 @@ def _postgresql(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
     if operation == "update":
         tables = f"OLD TABLE AS removed {tables}"
         if watch.only_if_changed:
-            column = quote(watch.only_if_changed)
-            source += f" JOIN removed USING ({quote(watch.key)}) WHERE added.{column} IS DISTINCT FROM removed.{column}"
+            columns = [quote(column) for column in watch.only_if_changed]
+            changed = " OR ".join(f"added.{column} IS DISTINCT FROM removed.{column}" for column in columns)
+            source += f" JOIN removed USING ({quote(watch.key)}) WHERE {changed}"
     # The definer's rights: another account that may write to the TOM's tables need not know ours.
     note = _note(watch, "added", quote, now="clock_timestamp()") + source
     yield (

@@ -13,7 +13,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from bridge.emitter import capture, sharing
-from bridge.emitter.configuration import read_configuration, read_problems
+from bridge.emitter.configuration import login_problems, read_configuration, read_problems
 from bridge.emitter.models import Change
 
 __all__ = ["check_database", "check_settings", "check_toolkit"]
@@ -35,7 +35,11 @@ def check_settings(**_rest: Any) -> Sequence[checks.CheckMessage]:
                 id="bridge_emitter.W001",
             )
         ]
-    return [
+    logins: list[checks.CheckMessage] = [
+        checks.Warning(problem, hint="Whoever runs bridge_relay needs this.", id="bridge_emitter.W008")
+        for problem in login_problems()
+    ]
+    return logins + [
         checks.Warning(
             f"settings.py: [DATA_SHARING.{stream.key}] USER_TOPICS: missing",
             hint="TOM Toolkit's share pages offer only the topics that are listed there.",

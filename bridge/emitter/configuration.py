@@ -13,7 +13,16 @@ from bridge.events import TomIdentity
 from bridge.kafka.connection import connect_settings
 from bridge.settings import DEFAULT_TOM_NAME, EmitterSettings, Settings, StreamEntry, StreamTopic
 
-__all__ = ["Configuration", "Stream", "is_hub", "is_stream", "read_configuration", "read_problems", "runs_relay_in_web_process"]
+__all__ = [
+    "Configuration",
+    "Stream",
+    "is_hub",
+    "is_stream",
+    "login_problems",
+    "read_configuration",
+    "read_problems",
+    "runs_relay_in_web_process",
+]
 
 ORIGIN = "settings.py"
 
@@ -91,13 +100,23 @@ def runs_relay_in_web_process() -> bool:
 
 
 def read_problems() -> list[str]:
-    """Return what is wrong, one setting a line; credentials of streams included."""
+    """Return what is wrong with the settings, one a line."""
     try:
-        for stream in read_configuration().streams.values():
-            connect_settings(stream.key, stream.entry)
+        read_configuration()
     except Misconfigured as error:
         return str(error).splitlines()
     return []
+
+
+def login_problems() -> list[str]:
+    """Return which streams this account has no login for; another account, the relay's, may have one."""
+    problems = list[str]()
+    for stream in read_configuration().streams.values():
+        try:
+            connect_settings(stream.key, stream.entry)
+        except Misconfigured as error:
+            problems += str(error).splitlines()
+    return problems
 
 
 def _sharing() -> Mapping[str, object]:

@@ -67,7 +67,7 @@ class RelayLock:
             who = "remove it, or run the relay as the account that it belongs to"
             raise Misconfigured(f"the relay's lock {path} cannot be opened: {who}") from error
         with suppress(OSError):  # whoever may write to the database may be the relay, whoever looked first
-            database = os.stat(self._connection.settings_dict["NAME"])
+            database = Path(self._connection.settings_dict["NAME"]).stat()
             os.fchown(file, database.st_uid, database.st_gid)
             os.fchmod(file, database.st_mode & 0o666)
         try:

@@ -96,6 +96,8 @@ class SealedTarget(models.Model):
     destination: models.CharField[str, str] = models.CharField(max_length=DESTINATION_LENGTH)
     digest: models.CharField[str, str] = models.CharField(max_length=64)
     """SHA-256 of the target and its lists, as they went out."""
+    consented_from: models.BigIntegerField[int, int] = models.BigIntegerField(default=-1)
+    """Number of the change that made the continuous share; what changed before it does not go by it, however late."""
 
     objects: ClassVar[models.Manager[SealedTarget]] = models.Manager()
 

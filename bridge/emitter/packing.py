@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -65,6 +65,12 @@ class _Address:
     message: str = ""
     lists: tuple[str, ...] = ()
     always: bool = False
+    may_go: Collection[Going] | None = None
+    """Rows that may go there; all, if it is None."""
+
+    def admits(self, row: Going) -> bool:
+        """Whether a row may go there."""
+        return self.may_go is None or row in self.may_go
 
 
 def pack(subject: Subject, configuration: Configuration) -> Packed:
@@ -100,12 +106,14 @@ class _Packer:
             done[address.destination] |= {key for key, _product in parcel.of_products}
         noted = [_noted(change) for change in subject.changes]
         for consent in subject.consents:
-            recipient = Recipient(is_hub=consent.stream.entry.HUB, share_pk=consent.share_pk)
+            since = subject.consented_from.get(consent.destination, -1) if consent.share_pk is not None else -1
+            recipient = Recipient(is_hub=consent.stream.entry.HUB, consented_from=since)
             address = _Address(
                 stream=consent.stream,
                 destination=consent.destination,
                 submitter=consent.submitter,
                 authors=consent.authors,
+                may_go=subject.visible.get(consent.destination),
             )
             for parcel in parcels_of_changes(noted, recipient, done=done[consent.destination]):
                 self._add(address, parcel)
@@ -176,11 +184,10 @@ class _Packer:
 
     def _datums(self, address: _Address, parcel: Parcel, keys: Iterable[Going]) -> dict[tuple[str, ...], list[ReducedDatum]]:
         """Return the datums that go, by the TOMs that they have been through, each measurement once."""
-        may_go = self._subject.visible.get(address.destination)
         routes: dict[tuple[str, ...], dict[str, ReducedDatum]] = {}
         for key in keys:
             row = self._subject.datums.get(key)
-            if row is None or (may_go is not None and key not in may_go):
+            if row is None or not address.admits(key):
                 continue
             hops = _route(row.source_location, parcel.hops, is_hub=address.stream.entry.HUB)
             if hops is None:
@@ -194,22 +201,19 @@ class _Packer:
         return {hops: list(datums.values()) for hops, datums in routes.items()}
 
     def _products(self, address: _Address, parcel: Parcel) -> tuple[list[DataProduct], set[int]]:
-        """Return the products of a parcel, and those without a file: datums that came from them go by themselves."""
+        """Return the products of a parcel, and those that do not go: datums that came from them go by themselves."""
         is_hub, url = address.stream.entry.HUB, address.stream.tom.url
-        may_go = self._subject.visible.get(address.destination)
         products, no_file = [], set()
         for pk in dict.fromkeys((*parcel.products, *(product for _key, product in parcel.of_products))):
             row = self._subject.products.get(pk)
             arrived = row is not None and (row.product_id or "").startswith(PRODUCT_MARK)
             if arrived and not (is_hub and parcel.hops):
                 continue  # came through the bridge, and with it what processing it has made
-            if may_go is not None and (PRODUCT, pk) not in may_go:
-                continue
-            if row is None or not row.data:
-                no_file.add(pk)
-            elif pk in parcel.products:  # others went, or go, by a change of their own
+            if row is None or not row.data or not address.admits((PRODUCT, pk)) or pk not in parcel.products:
+                no_file.add(pk)  # or it went before: what has been added since goes by itself
+            else:
                 try:
-                    product = read_product(row, tom_url=url, datums=self._made(pk, url))
+                    product = read_product(row, tom_url=url, datums=self._made(address, pk))
                 except Rejected as error:
                     self._packed.problems[PRODUCT, pk] = error.detail
                     no_file.add(pk)
@@ -217,12 +221,14 @@ class _Packer:
                     products.append(product)
         return products, no_file
 
-    def _made(self, product_pk: int, url: str) -> tuple[ReducedDatum, ...]:
+    def _made(self, address: _Address, product_pk: int) -> tuple[ReducedDatum, ...]:
         """Return the datums that a product's processing has made, if they fit into its event."""
         datums: dict[str, ReducedDatum] = {}
         for row in self._subject.made.get(product_pk, ()):
+            if not address.admits((row._meta.label_lower, row.pk)):  # noqa: SLF001  Django's documented model API
+                continue
             try:
-                datum = read_datum(row, url)
+                datum = read_datum(row, address.stream.tom.url)
             except Rejected as error:
                 _log.warning("%s; it goes with its file only", error.detail)
             else:

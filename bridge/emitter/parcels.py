@@ -44,12 +44,13 @@ class Recipient:
     ----------
     is_hub
         Whether what arrived through the bridge goes there, too.
-    share_pk
-        Primary key of the ``PersistentShare`` that is the consent, if one is: what was there before it does not go.
+    consented_from
+        Number of the change that made the ``PersistentShare`` that is the consent, if one is: what was there before it does
+        not go.
     """
 
     is_hub: bool
-    share_pk: int | None = None
+    consented_from: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,6 @@ def parcels_of_changes(changes: Sequence[Noted], recipient: Recipient, *, done: 
     done
         Rows that go there already because somebody asked for it.
     """
-    consented = _consented_from(changes, recipient)
     routes: dict[tuple[str, ...], list[Noted]] = {}
     for change in changes:
         if change.hops is None:
@@ -96,7 +96,7 @@ def parcels_of_changes(changes: Sequence[Noted], recipient: Recipient, *, done: 
         elif change.hops and recipient.is_hub:  # where it came from is known, and so where it must not go back
             routes.setdefault(change.hops, []).append(change)
     for hops in sorted(routes, key=len):
-        fresh = [change for change in routes[hops] if change.number > consented and change.row not in done]
+        fresh = [change for change in routes[hops] if change.number > recipient.consented_from and change.row not in done]
         tells_target = any(change.kind in {"target", "share"} for change in routes[hops])
         if not fresh and not tells_target:
             continue
@@ -111,12 +111,6 @@ def parcels_of_changes(changes: Sequence[Noted], recipient: Recipient, *, done: 
                 )
             ),
         )
-
-
-def _consented_from(changes: Sequence[Noted], recipient: Recipient) -> int:
-    """Return the number of the change that made the consent, if it is among these; what is not newer was there before."""
-    made = (change.number for change in changes if change.kind == "share" and change.row[1] == recipient.share_pk)
-    return max(made, default=-1)
 
 
 def _once(rows: Iterable[Going]) -> tuple[Going, ...]:

@@ -49,7 +49,7 @@ class Relay:
         self._configuration = configuration
         self._clock = clock
         self._lock = RelayLock(connection)
-        self._sealer = Sealer(configuration)
+        self._sealer = Sealer(configuration, clock=clock)
         self._outlets: dict[str, Outlet] = {}
         self._next_look = self._next_purge = clock()
         self._unopened: dict[str, str] = {}

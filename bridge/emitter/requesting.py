@@ -9,7 +9,6 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import transaction
 from guardian.shortcuts import get_objects_for_user
 
 from bridge.emitter.configuration import read_configuration
@@ -18,6 +17,8 @@ from bridge.emitter.tables import datum_models, targets
 from bridge.errors import Rejected
 
 __all__ = ["Words", "request_shares", "visible_targets"]
+
+FEW = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,13 @@ def request_shares(
     allowed = visible_targets(wanted, user)
     if len(allowed) < len(wanted):
         raise Rejected("not_allowed", "some of the targets do not exist, or you may not see them; log in as who may")
+    for what, text, most in (
+        ("title", words.title, 1_000),
+        ("message", words.message, 20_000),
+        ("authors", words.authors, 20_000),
+    ):
+        if len(text) > most:
+            raise Rejected("text_too_long", f"the {what} has {len(text):,} characters; at most {most:,} go with an event")
     common = {
         "destination": destination,
         "lists": list(lists),
@@ -105,35 +113,32 @@ def request_shares(
         "authors": words.authors,
     }
     made = []
-    with transaction.atomic():
-        for pk, its_datums in wanted.items():
-            seen, products = its_datums, list[int]()
-            if everything and _is_limited(user):
-                seen, products = _visible_data(pk, user)
-            made.append(
-                ShareRequest.objects.create(
-                    **common,
-                    target_pk=pk,
-                    tell_target=tell_target,
-                    everything=everything and not _is_limited(user),
-                    datums=seen,
-                    product_pk=product_pk,
-                )
+    for pk, its_datums in wanted.items():
+        seen, products = its_datums, list[int]()
+        if everything and _is_limited(user):
+            seen, products = _visible_data(pk, user)
+        its_all = everything and not _is_limited(user)
+        made.append(
+            ShareRequest(
+                **common, target_pk=pk, tell_target=tell_target, everything=its_all, datums=seen, product_pk=product_pk
             )
-            made += [ShareRequest.objects.create(**common, target_pk=pk, product_pk=product) for product in products]
-    return made
+        )
+        made += [ShareRequest(**common, target_pk=pk, product_pk=product) for product in products]
+    return ShareRequest.objects.bulk_create(made, batch_size=500)
 
 
 def visible_targets(pks: Iterable[int], user: Any) -> set[int]:
     """Return those of some targets that exist and that a user may view; None as user: whose permissions do not count."""
-    rows = targets()._default_manager.filter(pk__in=list(pks))  # noqa: SLF001  Django's documented model API
+    wanted, everybody = set(pks), targets()._default_manager.all()  # noqa: SLF001  Django's documented model API
     if user is not None:
         from tom_targets.permissions import targets_for_user  # noqa: PLC0415  not before Django is set up
 
         if not user.is_authenticated:
             return set()
-        rows = targets_for_user(user, rows, "view_target")
-    return {int(pk) for pk in rows.values_list("pk", flat=True)}
+        everybody = targets_for_user(user, everybody, "view_target")
+    if len(wanted) <= FEW:  # a statement takes only so many values
+        everybody = everybody.filter(pk__in=wanted)
+    return wanted & set(everybody.values_list("pk", flat=True))
 
 
 def _is_limited(user: Any) -> bool:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Max, Min
-from django.db.models.functions import Now
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from bridge.codecs import native
 from bridge.emitter.configuration import Configuration
 from bridge.emitter.models import Change, OutboxEvent, SealedTarget, ShareRequest
 from bridge.emitter.packing import Packed, pack
-from bridge.emitter.subjects import Subject, read_changes, read_subjects
+from bridge.emitter.subjects import CHANGES_AT_ONCE, Subject, read_changes, read_subject
 from bridge.emitter.tables import PRODUCT
 from bridge.errors import Rejected
 from bridge.events import ShareBody
@@ -25,10 +26,19 @@ from bridge.events import ShareBody
 __all__ = ["Sealer"]
 
 TARGETS_AT_ONCE = 50
-"""So many targets are read in one snapshot."""
+"""So many targets are sealed before anything else is done."""
 DELETED_AT_ONCE = 1_000
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen of a target's changes: the last one and how many, when there were any first, and when the last came."""
+
+    state: tuple[int, int]
+    first: float
+    last: float
 
 
 class Sealer:
@@ -38,15 +48,19 @@ class Sealer:
     ----------
     configuration
         The TOM's streams.
+    clock
+        Seconds that only ever grow.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._configuration = configuration
+        self._clock = clock
+        self._seen: dict[int, _Seen] = {}
+        self._unfinished: set[int] = set()
 
     def seal(self) -> int:
         """Seal a number of targets that have come to rest; return how many changes and requests that took care of."""
-        pks = self._due()
-        return self._seal(pks) if pks else 0
+        return sum(self._seal(pk) for pk in self._due())
 
     def waiting(self) -> int:
         """Return how many targets wait, at rest or not."""
@@ -54,20 +68,30 @@ class Sealer:
         return len(changed | set(ShareRequest.objects.filter(problem="").values_list("target_pk", flat=True)))
 
     def _due(self) -> list[int]:
-        quiet = timedelta(seconds=self._configuration.emitter.QUIET_SECONDS)
-        longest = timedelta(seconds=self._configuration.emitter.LONGEST_WAIT_SECONDS)
+        """Return targets that have come to rest, or have waited for it long enough.
+
+        Rest begins when the relay sees the last change, and not when that was made: it may have committed long after.
+        """
+        quiet, longest = self._configuration.emitter.QUIET_SECONDS, self._configuration.emitter.LONGEST_WAIT_SECONDS
         changed = Change.objects.filter(problem="").values("target_pk")
-        noted = changed.annotate(first=Min("at"), last=Max("at"), order=Min("id"), now=Now()).order_by("order")
-        due, restless = list[int](), self._in_process()
+        noted = changed.annotate(order=Min("id"), last=Max("id"), count=Count("id")).order_by("order")
+        due, restless, now = list[int](), self._in_process(), self._clock()
+        before, self._seen = self._seen, {}
         for found in noted:
-            is_quiet = found["now"] - found["last"] >= quiet and found["target_pk"] not in restless
-            if is_quiet or found["now"] - found["first"] >= longest:
-                due.append(found["target_pk"])
+            pk, state = found["target_pk"], (found["last"], found["count"])
+            known = before.get(pk) or _Seen(state, now, now)
+            seen = known if known.state == state else _Seen(state, known.first, now)
+            self._seen[pk] = seen
+            rests = now - seen.last >= quiet and pk not in restless
+            if rests or now - seen.first >= longest or pk in self._unfinished:
+                due.append(pk)
             else:
-                restless.add(found["target_pk"])
+                restless.add(pk)
         asked = ShareRequest.objects.filter(problem="").order_by("id").values_list("target_pk", flat=True)
-        wanted = dict.fromkeys([pk for pk in asked if pk not in restless] + due)
-        return list(wanted)[:TARGETS_AT_ONCE]
+        chosen = list(dict.fromkeys([pk for pk in asked if pk not in restless] + due))[:TARGETS_AT_ONCE]
+        for pk in chosen:
+            self._seen.pop(pk, None)
+        return chosen
 
     def _in_process(self) -> set[int]:
         """Return the targets with a new data product whose datums are not there yet.
@@ -81,18 +105,18 @@ class Sealer:
         done = Change.objects.filter(product_pk__in=noted).values_list("product_pk", flat=True).distinct()
         return {noted[pk] for pk in {*waiting} - {*done}}
 
-    def _seal(self, pks: Sequence[int]) -> int:
+    def _seal(self, pk: int) -> int:
         try:
-            subjects = read_subjects(pks, self._configuration)
+            subject, problem = read_subject(pk, self._configuration), ""
         except (DatabaseError, InterfaceError):
             raise
-        except Exception as error:
-            if len(pks) > 1:  # one of them can't be read; the others can
-                return sum(self._seal([pk]) for pk in pks)
-            subjects, unreadable = [read_changes(pks[0])], _fault(pks[0], error)
+        except Exception as error:  # noqa: BLE001  a row that Django can't read must not hold up every other target
+            subject, problem = read_changes(pk), _fault(pk, error)
+        if len(subject.changes) < CHANGES_AT_ONCE:
+            self._unfinished.discard(pk)
         else:
-            unreadable = ""
-        return sum(self._seal_one(subject, unreadable) for subject in subjects)
+            self._unfinished.add(pk)
+        return self._seal_one(subject, problem)
 
     def _seal_one(self, subject: Subject, problem: str) -> int:
         packed, events = Packed(), list[OutboxEvent]()
@@ -126,11 +150,12 @@ def _write(subject: Subject, packed: Packed, events: Sequence[OutboxEvent], targ
     done = [pk for pk, problem in problems.items() if not problem]
     for number in range(0, len(done), DELETED_AT_ONCE):
         Change.objects.filter(pk__in=done[number : number + DELETED_AT_ONCE]).delete()
-    for pk, problem in problems.items():
-        if problem:
-            Change.objects.filter(pk=pk).update(problem=problem)
+    for text in sorted({*problems.values()} - {""}):
+        pks = [pk for pk, problem in problems.items() if problem == text]
+        for number in range(0, len(pks), DELETED_AT_ONCE):
+            Change.objects.filter(pk__in=pks[number : number + DELETED_AT_ONCE]).update(problem=text)
     for request in subject.requests:
-        problem = target_problem or packed.problems.get(("request", request.pk), "")
+        problem = target_problem or _problem_of(request, packed)
         if problem:
             ShareRequest.objects.filter(pk=request.pk).update(problem=problem)
         else:
@@ -139,7 +164,25 @@ def _write(subject: Subject, packed: Packed, events: Sequence[OutboxEvent], targ
         _log.error("target %s: not shared: %s", subject.pk, text)
     OutboxEvent.objects.bulk_create(events, batch_size=100)
     for destination, digest in packed.digests.items():
-        SealedTarget.objects.update_or_create(target_pk=subject.pk, destination=destination, defaults={"digest": digest})
+        since = subject.consented_from.get(destination, -1)
+        told = {"digest": digest, "consented_from": since}
+        SealedTarget.objects.update_or_create(target_pk=subject.pk, destination=destination, defaults=told)
+    for destination, since in subject.consented_from.items():
+        if destination not in packed.digests:
+            SealedTarget.objects.filter(target_pk=subject.pk, destination=destination).update(consented_from=since)
+
+
+def _problem_of(request: ShareRequest, packed: Packed) -> str:
+    """Return why a request, or some of what it asks for, did not go."""
+    asked = {(label, pk) for label, pks in request.datums.items() for pk in pks} | {(PRODUCT, request.product_pk)}
+    texts = [
+        text
+        for row, text in packed.problems.items()
+        if row == ("request", request.pk) or (row[0] != "request" and (request.everything or row in asked))
+    ]
+    if not texts:
+        return ""
+    return texts[0] if len(texts) == 1 else f"{texts[0]}; and {len(texts) - 1:,} more"
 
 
 def _outbox_events(bodies: Sequence[tuple[str, ShareBody]], target_pk: int, now: datetime) -> list[OutboxEvent]:

@@ -1,25 +1,27 @@
-"""Reading: all that sealing some targets needs, in one consistent snapshot of the database."""
+"""Reading: all that sealing a target needs, in one consistent snapshot of the database."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
 from django.db import connection, transaction
+from django.db.models import Max
 
 from bridge.emitter.configuration import Configuration
 from bridge.emitter.consent import Consent, consents, groups_may_view
 from bridge.emitter.models import Change, SealedTarget, ShareRequest
 from bridge.emitter.parcels import Going
-from bridge.emitter.tables import PRODUCT, datum_models, targets
+from bridge.emitter.tables import PRODUCT, SHARE, datum_models, targets
 
-__all__ = ["CHANGES_AT_ONCE", "Subject", "read_changes", "read_subjects"]
+__all__ = ["CHANGES_AT_ONCE", "Subject", "read_changes", "read_subject"]
 
-CHANGES_AT_ONCE = 20_000
-"""So many changes of one target are sealed at once; the rest follows."""
+CHANGES_AT_ONCE = 2_000
+"""So many changes of one target are sealed at once; the rest follows. On SQLite, nobody can write while they are read."""
+VALUES_AT_ONCE = 1_000
 
 
 @dataclass(kw_only=True)
@@ -36,6 +38,8 @@ class Subject:
         Where its changes may go by themselves.
     sealed
         What destinations were told of it last, as digests.
+    consented_from
+        For destinations with a continuous share: number of the change that made it.
     datums, products
         The rows that changed or are asked for.
     made
@@ -50,40 +54,47 @@ class Subject:
     row: Any = None
     consents: Sequence[Consent] = ()
     sealed: dict[str, str] = field(default_factory=dict)
+    consented_from: dict[str, int] = field(default_factory=dict)
     datums: dict[Going, Any] = field(default_factory=dict)
     products: dict[int, Any] = field(default_factory=dict)
     made: dict[int, list[Any]] = field(default_factory=dict)
     visible: dict[str, set[Going]] = field(default_factory=dict)
 
 
-def read_subjects(pks: Sequence[int], configuration: Configuration) -> list[Subject]:
-    """Return some targets with all that sealing them needs."""
+def read_subject(pk: int, configuration: Configuration) -> Subject:
+    """Return a target with all that sealing it needs."""
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        model = targets()
-        rows = model._default_manager.filter(pk__in=pks)  # noqa: SLF001  Django's documented model API
-        by_pk = {row.pk: row for row in rows.prefetch_related("aliases", "targetextra_set", "targetlist_set")}
-        consented = consents(by_pk, configuration)
-        subjects = []
-        for pk in pks:
-            subject = read_changes(pk)
-            subject.row = by_pk.get(pk)
-            if subject.row is not None:
-                subject.consents = consented.get(pk, ())
-                subject.sealed = dict(SealedTarget.objects.filter(target_pk=pk).values_list("destination", "digest"))
-                if subject.consents or subject.requests:
-                    _read_data(subject)
-            subjects.append(subject)
-    return subjects
+        subject = read_changes(pk)
+        rows = targets()._default_manager.filter(pk=pk)  # noqa: SLF001  Django's documented model API
+        subject.row = rows.prefetch_related("aliases", "targetextra_set", "targetlist_set").first()
+        if subject.row is not None:
+            subject.consents = consents([pk], configuration).get(pk, ())
+            for sealed in SealedTarget.objects.filter(target_pk=pk):
+                subject.sealed[sealed.destination] = sealed.digest
+                subject.consented_from[sealed.destination] = sealed.consented_from
+            for consent in subject.consents:
+                if consent.share_pk is not None:  # its change may be behind those that are read now
+                    made = Change.objects.filter(target_pk=pk, model=SHARE, row_pk=consent.share_pk)
+                    newest = made.aggregate(number=Max("id"))["number"]
+                    if newest is not None:
+                        subject.consented_from[consent.destination] = newest
+            if subject.consents or subject.requests:
+                _read_data(subject)
+    return subject
 
 
 def read_changes(pk: int) -> Subject:
     """Return a target with nothing but what is to be sealed."""
-    changes = Change.objects.filter(target_pk=pk, problem="").order_by("id")[:CHANGES_AT_ONCE]
+    waiting = Change.objects.filter(target_pk=pk, problem="").order_by("id")
+    changes = list(waiting[:CHANGES_AT_ONCE])
+    if len(changes) == CHANGES_AT_ONCE:  # what a product has made goes with it, however much that is
+        products = [change.row_pk for change in changes if change.model == PRODUCT]
+        changes += waiting.filter(product_pk__in=products, pk__gt=changes[-1].pk)
     requests = ShareRequest.objects.filter(target_pk=pk, problem="").order_by("id")
-    return Subject(pk=pk, changes=list(changes), requests=list(requests))
+    return Subject(pk=pk, changes=changes, requests=list(requests))
 
 
 def _read_data(subject: Subject) -> None:
@@ -104,7 +115,7 @@ def _read_data(subject: Subject) -> None:
     for model in datum_models():
         label = model._meta.label_lower  # noqa: SLF001
         rows = model._default_manager.filter(target=subject.pk)  # noqa: SLF001
-        for row in rows if everything else rows.filter(pk__in=wanted[label]):
+        for row in rows if everything else _each(rows, sorted(wanted[label])):
             subject.datums[label, row.pk] = row
         for row in rows.filter(data_product__in=subject.products).order_by("pk"):
             subject.made.setdefault(row.data_product_id, []).append(row)
@@ -113,11 +124,18 @@ def _read_data(subject: Subject) -> None:
             subject.visible[consent.destination] = _visible(subject, consent.groups)
 
 
+def _each(rows: Any, pks: Sequence[int]) -> Iterator[Any]:
+    """Yield the rows with these primary keys; a statement takes only so many values."""
+    for number in range(0, len(pks), VALUES_AT_ONCE):
+        yield from rows.filter(pk__in=pks[number : number + VALUES_AT_ONCE])
+
+
 def _visible(subject: Subject, groups: Sequence[str]) -> set[Going]:
     visible: set[Going] = set()
     by_label: dict[str, list[Any]] = {PRODUCT: list(subject.products.values())}
-    for (label, _pk), row in subject.datums.items():
-        by_label.setdefault(label, []).append(row)
+    made = (row for rows in subject.made.values() for row in rows)
+    for row in (*subject.datums.values(), *made):
+        by_label.setdefault(row._meta.label_lower, []).append(row)  # noqa: SLF001
     for label, rows in by_label.items():
         visible |= {(label, pk) for pk in groups_may_view(rows, groups)}
     return visible

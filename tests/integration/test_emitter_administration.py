@@ -269,7 +269,7 @@ def test_each_check_says_what_is_wrong_and_what_to_do(emitters: Emitters, tmp_pa
     expected = {
         "address": ("E001", "[DATA_SHARING.share-stream] SOURCE_URL: missing; add this TOM's own public address"),
         "name": ("E001", "TOM_NAME: still 'TOM Toolkit'; give this TOM a name of its own"),
-        "login": ("E001", "ALLOW_PLAINTEXT"),
+        "login": ("W008", "ALLOW_PLAINTEXT"),
         "engine": ("E002", "works on sqlite and postgresql, not on mysql"),
         "no stream": ("W001", "Add an entry with BASE_URL 'kafka://host[:port]/', USER_TOPICS and SOURCE_URL."),
         "version": ("W002", "not tested with TOM Toolkit 3.7.0"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.demo.toms import TOM_VERSIONS
-from bridge.events import DataProductShared, ReducedDatumsShared
+from bridge.events import DataProductShared, ReducedDatumsShared, TargetShared
 from tests.support.emitting import Emitters, Emitting
 from tests.support.relaying import next_datum
 from tests.support.world import dump, target_of, unique
@@ -38,7 +38,8 @@ result = model.objects.order_by("-pk").values_list("pk", flat=True).first()
 BROKEN = """
 from django.db import connection
 from tom_dataproducts import models
-product = models.DataProduct.objects.create(target_id=arguments["target"], data="../../outside.csv", product_id=arguments["name"])
+common = {"target_id": arguments["target"], "product_id": arguments["name"]}
+product = models.DataProduct.objects.create(data="../../outside.csv", **common)
 with connection.cursor() as cursor:
     cursor.execute("UPDATE tom_targets_basetarget SET type = 'NEITHER' WHERE id = %s", [arguments["other"]])
 result = product.pk
@@ -212,7 +213,9 @@ def test_what_the_bridge_cannot_make_sense_of_is_named_and_holds_nobody_up(
     assert problems[other_pk].startswith(f"target {other_pk}: type: ")
     ingest.run_code(
         "from bridge.emitter.models import Change\nChange.objects.exclude(problem='').delete()\n"
-        "from tom_dataproducts.models import DataProduct\nDataProduct.objects.filter(pk=arguments['pk']).update(data='')",
+        "from tom_dataproducts.models import DataProduct\nDataProduct.objects.filter(pk=arguments['pk']).update(data='')\n"
+        "from tom_targets.models import Target\nTarget.objects.filter(type='NEITHER').update(type='SIDEREAL')\n"
+        "Change.objects.all().delete()",
         pk=product,
     )
 
@@ -250,3 +253,173 @@ Change.objects.exclude(problem="").delete()
         [pks[1], "the bridge failed on it (ValueError); please report the relay's log"],
     ]
     assert [event.body.subject for event in between.events()] == [names_of[2]]
+
+
+SAVE = """
+from datetime import UTC, datetime, timedelta
+from tom_dataproducts import models
+typed = hasattr(models, "PhotometryReducedDatum")
+Datum = models.PhotometryReducedDatum if typed else models.ReducedDatum
+
+def save(count, target, first=0, **more):
+    values = {"brightness": 18.5, "bandpass": "r"} if typed else {
+        "data_type": "photometry", "value": {"magnitude": 18.5, "filter": "r"}
+    }
+    return [
+        Datum.objects.create(
+            target_id=target, timestamp=datetime(2024, 6, 1, tzinfo=UTC) + timedelta(minutes=first + number), **values, **more
+        ).pk
+        for number in range(count)
+    ]
+"""
+
+
+def bare_target(between: Emitting, *, seen: bool = False) -> tuple[int, str]:
+    name = next(names)
+    pk = int(between.ingest.run("create_target", name=name, ra=1.5, dec=0.5, owners=["alice"]))
+    if seen:
+        between.allow(pk)
+    return pk, name
+
+
+def told(between: Emitting) -> list[tuple[str, str, int]]:
+    """Return kind, target and number of datums of each event."""
+    return [
+        (type(event.body).__name__, event.body.target.name, len(getattr(event.body, "datums", ())))  # type: ignore[union-attr]
+        for event in between.events()
+    ]
+
+
+@both
+def test_what_was_there_before_a_share_does_not_go_however_much_it_is(emitters: Emitters, tmp_path: Path, version: str) -> None:
+    between = emitters.emitting(tmp_path, version, emit="continuous", postgres=True)
+    pk, name = bare_target(between)
+    code = (
+        SAVE
+        + """
+from unittest.mock import patch
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from tom_targets.models import PersistentShare
+from bridge.emitter import sealing, subjects
+save(12, arguments["target"])
+PersistentShare.objects.create(
+    target_id=arguments["target"], destination=arguments["to"], user=User.objects.get(username="alice"))
+save(2, arguments["target"], first=100)
+with patch.object(subjects, "CHANGES_AT_ONCE", 5), patch.object(sealing, "CHANGES_AT_ONCE", 5):
+    call_command("bridge_relay", "--once")
+"""
+    )
+    between.ingest.run_code(code, target=pk, to=between.to)
+
+    assert told(between)[0] == ("TargetShared", name, 0)
+    assert sum(count for _kind, _name, count in told(between)) == 2
+
+
+@both
+def test_datums_of_a_product_that_did_not_go_go_by_themselves(emitters: Emitters, tmp_path: Path, version: str) -> None:
+    between = emitters.emitting(tmp_path, version, emit="continuous")
+    pk, name = bare_target(between)
+    between.ingest.upload_by_api(pk, f"{name.replace(' ', '-')}.csv", light_curve(2, 59000.0))
+    between.relay()
+    assert between.events() == []
+    between.ingest.run("create_persistent_share", target=pk, destination=between.to, user="alice")
+    code = (
+        SAVE
+        + """
+product = models.DataProduct.objects.get(target=arguments["target"])
+save(3, arguments["target"], data_product=product)
+"""
+    )
+    between.ingest.run_code(code, target=pk)
+    between.relay()
+
+    assert told(between) == [("TargetShared", name, 0), ("ReducedDatumsShared", name, 3)]
+
+
+@both
+@pytest.mark.parametrize("on_postgres", [False, True], ids=["sqlite", "postgresql"])
+def test_data_that_are_moved_to_another_target_are_told_of_that_one(
+    emitters: Emitters, tmp_path: Path, version: str, on_postgres: bool
+) -> None:
+    between = emitters.emitting(tmp_path, version, emit="all", postgres=on_postgres)
+    (kept, name), (merged, _) = bare_target(between, seen=True), bare_target(between, seen=True)
+    code = (
+        SAVE
+        + """
+from tom_targets.models import Target
+save(2, arguments["merged"])
+Datum.objects.filter(target=arguments["merged"]).update(target=arguments["kept"])
+Target.objects.get(pk=arguments["merged"]).delete()
+"""
+    )
+    between.ingest.run_code(code, kept=kept, merged=merged)
+    between.relay()
+
+    assert told(between) == [("TargetShared", name, 0), ("ReducedDatumsShared", name, 2)]
+
+
+def test_a_target_comes_to_rest_when_the_relay_has_seen_its_last_change(emitters: Emitters, tmp_path: Path) -> None:
+    """A transaction may have committed long after its changes were made, and a form goes on after that."""
+    between = emitters.emitting(tmp_path, "3.1.0", emit="all", postgres=True)
+    pk, name = bare_target(between, seen=True)
+    code = """
+from datetime import timedelta
+from django.utils import timezone
+from bridge.emitter.configuration import read_configuration
+from bridge.emitter.models import Change
+from bridge.emitter.sealing import Sealer
+from tom_targets.models import TargetName
+Change.objects.update(at=timezone.now() - timedelta(seconds=20))
+now = [1000.0]
+sealer = Sealer(read_configuration(), clock=lambda: now[0])
+sealed = []
+for seconds, alias in ((0, ""), (0.2, "late"), (0.2, ""), (0.2, "")):
+    now[0] += seconds
+    if alias:
+        TargetName.objects.create(target_id=arguments["target"], name=arguments["name"] + alias)
+    sealed.append(sealer.seal() > 0)
+result = sealed
+"""
+    sealed = between.ingest.run_code(code, target=pk, name=name)
+    between.relay()
+
+    assert sealed == [False, False, False, True]
+    [event] = between.events()
+    assert isinstance(event.body, TargetShared)
+    assert event.body.target.aliases == (f"{name}late",)
+
+
+@both
+def test_where_data_have_permissions_of_their_own_they_count_for_all_and_not_for_an_explicit_share(
+    emitters: Emitters, tmp_path: Path, version: str
+) -> None:
+    between = emitters.emitting(tmp_path, version, emit="all")
+    pk, name = bare_target(between, seen=True)
+    other, other_name = bare_target(between, seen=True)
+    between.ingest.upload_by_api(pk, f"{name.replace(' ', '-')}.csv", light_curve(2, 59100.0))
+    code = (
+        SAVE
+        + """
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.test import override_settings
+from guardian.shortcuts import assign_perm
+group = Group.objects.get(name=arguments["group"])
+for product in models.DataProduct.objects.filter(target=arguments["target"]):
+    assign_perm("tom_dataproducts.view_dataproduct", group, product)
+save(2, arguments["other"])
+with override_settings(TARGET_PERMISSIONS_ONLY=False):
+    call_command("bridge_relay", "--once")
+    call_command("bridge_share", "--to", arguments["to"], "--target", f"#{arguments['other']}")
+"""
+    )
+    between.ingest.run_code(code, target=pk, other=other, group=between.group, to=between.to)
+
+    by_name: dict[str, list[tuple[str, int]]] = {}
+    for kind, target, count in told(between):
+        by_name.setdefault(target, []).append((kind, count))
+    assert by_name[name] == [("TargetShared", 0), ("DataProductShared", 0)]
+    [product] = [event.body for event in between.events() if isinstance(event.body, DataProductShared)]
+    assert product.product.datums == ()
+    assert by_name[other_name] == [("TargetShared", 0), ("TargetShared", 0), ("ReducedDatumsShared", 2)]

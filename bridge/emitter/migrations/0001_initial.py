@@ -108,6 +108,7 @@ class Migration(migrations.Migration):
                 ("target_pk", models.BigIntegerField()),
                 ("destination", models.CharField(max_length=200)),
                 ("digest", models.CharField(max_length=64)),
+                ("consented_from", models.BigIntegerField(default=-1)),
             ],
             options={
                 "constraints": [models.UniqueConstraint(fields=("target_pk", "destination"), name="bridge_sealed_target_once")],

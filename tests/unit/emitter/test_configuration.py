@@ -6,7 +6,14 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from bridge.emitter.configuration import is_hub, is_stream, read_configuration, read_problems, runs_relay_in_web_process
+from bridge.emitter.configuration import (
+    is_hub,
+    is_stream,
+    login_problems,
+    read_configuration,
+    read_problems,
+    runs_relay_in_web_process,
+)  # fmt: skip
 from bridge.errors import Misconfigured
 
 STREAM = {"BASE_URL": "kafka://127.0.0.1:9092/", "USER_TOPICS": ["tom.shares"], "SOURCE_URL": "https://my-tom.org"}
@@ -42,7 +49,6 @@ def test_a_stream_is_read_with_this_toms_name_and_address() -> None:
         ({**STREAM, "EMIT": "all", "EMIT_GROUPS": ["Public"], "USER_TOPICS": []}, {}, "USER_TOPICS: missing"),
         ({**STREAM, "EMITT": "all"}, {}, "EMITT is unknown; did you mean EMIT?"),
         ({**STREAM, "EMIT": "sometimes"}, {}, "EMIT"),
-        ({**STREAM, "BASE_URL": "kafka://broker.example.org/"}, {}, "ALLOW_PLAINTEXT"),
         ({**STREAM, "USERNAME": "me"}, {}, "USERNAME and PASSWORD go together"),
         (STREAM, {"TOM_BRIDGE": {"QUIET_SECONDS": -1}}, "TOM_BRIDGE QUIET_SECONDS"),
         (STREAM, {"TOM_BRIDGE": {"QUIET": 1}}, "TOM_BRIDGE QUIET"),
@@ -54,6 +60,12 @@ def test_a_mistake_is_named(stream: dict[str, Any], more: dict[str, Any], said: 
 
     assert len(problems) == 1
     assert said in problems[0]
+
+
+def test_a_login_that_only_another_account_has_is_no_mistake_of_the_settings() -> None:
+    with tom({**STREAM, "BASE_URL": "kafka://broker.example.org/"}):
+        assert read_problems() == []
+        assert "ALLOW_PLAINTEXT" in login_problems()[0]
 
 
 def test_a_relay_is_not_started_on_a_mistake() -> None:

@@ -60,17 +60,11 @@ def test_what_was_there_before_a_share_does_not_go_with_it(history: list[Noted],
     ordered = [*history[:at], shared(0, pk=7), *history[at:]]
     renumbered = [Noted(number=n, kind=c.kind, row=c.row, product=c.product, hops=c.hops) for n, c in enumerate(ordered)]
 
-    parcels = list(parcels_of_changes(renumbered, Recipient(is_hub=False, share_pk=7)))
+    parcels = list(parcels_of_changes(renumbered, Recipient(is_hub=False, consented_from=at)))
 
     after = [change.row for change in history[at:] if change.kind == "datum" and change.hops is None]
     assert sorted(sent(parcels)) == sorted(after)
     assert parcels[0].tells_target
-
-
-def test_a_share_of_somebody_else_changes_nothing() -> None:
-    parcels = list(parcels_of_changes([datum(1), shared(2, pk=8)], Recipient(is_hub=False, share_pk=7)))
-
-    assert sent(parcels) == [("app.photometry", 1)]
 
 
 def test_what_goes_already_because_somebody_asked_for_it_does_not_go_again() -> None:
