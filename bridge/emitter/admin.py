@@ -39,8 +39,9 @@ class OutboxEventAdmin(_ReadOnly):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = super().get_queryset(request)
-        return rows if "/change" in request.path else rows.defer("payload", "headers")
+        rows, page = super().get_queryset(request), request.resolver_match
+        is_list = page is not None and str(page.url_name).endswith("_changelist")
+        return rows.defer("payload", "headers") if is_list else rows
 
     @admin.display(description="event")
     def document(self, row: OutboxEvent) -> str:

@@ -100,6 +100,8 @@ def install(connection: BaseDatabaseWrapper) -> None:
     NotImplementedError
         If the database is neither SQLite nor PostgreSQL.
     """
+    if connection.vendor not in SUPPORTED_VENDORS:
+        raise NotImplementedError(f"bridge.emitter works on {' and '.join(SUPPORTED_VENDORS)}, not on {connection.vendor}")
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
         for watch in watched():
@@ -184,11 +186,19 @@ def _present(connection: BaseDatabaseWrapper) -> Sequence[tuple[str, str]]:
 
 
 def _statements(watch: Watched, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    makers = {"sqlite": _sqlite, "postgresql": _postgresql}
-    if connection.vendor not in makers:
-        raise NotImplementedError(f"bridge.emitter works on {' and '.join(SUPPORTED_VENDORS)}, not on {connection.vendor}")
+    quote = connection.ops.quote_name
     for operation in watch.operations:
-        yield from makers[connection.vendor](watch, operation, connection.ops.quote_name)
+        if connection.vendor == "sqlite":
+            yield from _sqlite(watch, operation, quote)
+        else:
+            yield from _postgresql(watch, operation, quote, _schemas(connection))
+
+
+def _schemas(connection: BaseDatabaseWrapper) -> Sequence[str]:
+    """Return where PostgreSQL looks for the TOM's tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_schemas(false)")
+        return [str(name) for name in cursor.fetchone()[0]]
 
 
 def _sqlite(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
@@ -200,7 +210,7 @@ def _sqlite(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
     yield (f"CREATE TRIGGER {name} AFTER {operation.upper()} ON {quote(watch.table)} FOR EACH ROW{condition} BEGIN {note}; END")
 
 
-def _postgresql(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
+def _postgresql(watch: Watched, operation: str, quote: Any, schemas: Sequence[str]) -> Iterator[str]:
     name, table = quote(watch.trigger(operation)), quote(watch.table)
     source, tables = " FROM added", "NEW TABLE AS added"
     if operation == "update":
@@ -209,11 +219,13 @@ def _postgresql(watch: Watched, operation: str, quote: Any) -> Iterator[str]:
             columns = [quote(column) for column in watch.only_if_changed]
             changed = " OR ".join(f"added.{column} IS DISTINCT FROM removed.{column}" for column in columns)
             source += f" JOIN removed USING ({quote(watch.key)}) WHERE {changed}"
-    # The definer's rights: another account that may write to the TOM's tables need not know ours.
+    # The definer's rights: another account that may write to the TOM's tables need not know ours. Temporary tables come last,
+    # or one of our tables' name would take its place.
     note = _note(watch, "added", quote, now="clock_timestamp()") + source
+    path = ", ".join([*map(quote, schemas), "pg_temp"])
     yield (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-        f"SET search_path FROM CURRENT AS $bridge$ BEGIN {note}; RETURN NULL; END $bridge$"
+        f"SET search_path TO {path} AS $bridge$ BEGIN {note}; RETURN NULL; END $bridge$"
     )
     yield f"DROP TRIGGER IF EXISTS {name} ON {table}"
     yield (

@@ -13,6 +13,9 @@ from bridge.errors import Misconfigured
 
 __all__ = ["RelayLock"]
 
+SESSION_LOCK = int.from_bytes(hashlib.sha256(b"tom-bridge relay").digest()[:8], "big", signed=True)
+"""PostgreSQL's number of the lock. One is enough where TOMs share a database server: advisory locks are per database."""
+
 
 class RelayLock:
     """A lock that ends with its process, even with one that is killed.
@@ -42,20 +45,15 @@ class RelayLock:
             self._file = None
         if self._session is not None and self._session is self._connection.connection:
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [self._number])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [SESSION_LOCK])
         self._session = None
 
     def is_held_elsewhere(self) -> bool:
-        """Whether another relay works now."""
+        """Whether another relay works now. Takes the lock for a moment to find out."""
         mine = self.acquire()
         if mine:
             self.release()
         return not mine
-
-    @property
-    def _number(self) -> int:
-        # One lock a TOM, even where TOMs share a database server: advisory locks are per database.
-        return int.from_bytes(hashlib.sha256(b"tom-bridge relay").digest()[:8], "big", signed=True)
 
     def _acquire_file(self) -> bool:
         if self._file is not None:
@@ -83,7 +81,7 @@ class RelayLock:
         if self._session is not None and self._session is self._connection.connection:
             return True
         with self._connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [self._number])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [SESSION_LOCK])
             row = cursor.fetchone()
         mine = bool(row and row[0])
         self._session = self._connection.connection if mine else None

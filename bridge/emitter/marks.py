@@ -20,13 +20,19 @@ from bridge.codecs.echo import EVENT_HEADER, HOPS_HEADER
 from bridge.emitter.configuration import is_hub
 from bridge.emitter.models import ArrivalMark
 
-__all__ = ["MarkRequests", "add_middleware", "current_request"]
+__all__ = ["MarkRequests", "add_middleware", "current_request", "is_marked"]
 
 MOST_HOPS = 8_000
 """Longest text of hops that is kept; more than any server takes in a header."""
 
 _request: ContextVar[HttpRequest | None] = ContextVar("bridge_emitter_request", default=None)
+_marked: ContextVar[bool] = ContextVar("bridge_emitter_marked", default=False)
 _log = logging.getLogger(__name__)
+
+
+def is_marked() -> bool:
+    """Whether this thread writes for the bridge, in one transaction under a mark."""
+    return _marked.get()
 
 
 def current_request() -> HttpRequest | None:
@@ -53,11 +59,15 @@ class MarkRequests:
             event_id = _event_id(request)
             if event_id is None or not _writes(request) or _has_its_own_mark(request):
                 return self._get_response(request)
-            return self._marked(request, event_id)
+            marked = _marked.set(True)
+            try:
+                return self._run_marked(request, event_id)
+            finally:
+                _marked.reset(marked)
         finally:
             _request.reset(token)
 
-    def _marked(self, request: HttpRequest, event_id: str) -> HttpResponseBase:
+    def _run_marked(self, request: HttpRequest, event_id: str) -> HttpResponseBase:
         hops = request.headers.get(HOPS_HEADER, "")
         if len(hops) > MOST_HOPS:
             hops = ""  # a hub does not pass on what has been everywhere

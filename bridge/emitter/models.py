@@ -68,12 +68,10 @@ class ShareRequest(models.Model):
     """Names of lists that the target is to be in at the destinations, beside those that it is in."""
     tell_target: models.BooleanField[bool, bool] = models.BooleanField(default=False)
     """Whether the target itself goes even if the stream has been told already."""
-    everything: models.BooleanField[bool, bool] = models.BooleanField(default=False)
-    """Whether all datums and data products of the target go."""
     datums: models.JSONField = models.JSONField(default=dict)
     """Datums that go: label of the model -> primary keys."""
     product_pk: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(null=True)
-    """The data product that goes."""
+    """The data product that goes; datums that it made go with it."""
     submitter: models.CharField[str, str] = models.CharField(max_length=255, default="")
     """Who shares."""
     title: models.TextField[str, str] = models.TextField(default="")

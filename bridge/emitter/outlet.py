@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Outlet:
-    """Publishes what waits for one destination. Never blocks; call `pump` again and again.
+    """Publishes what waits for one destination. Call `pump` again and again; only `wait` and `close` wait for the broker.
 
     A record waits for its broker as long as that takes, so none is overtaken by a later one. After any failure everything
     unconfirmed is given up and published again from the first on: the broker may then have an event twice, with one id.

@@ -13,8 +13,8 @@ from bridge.codecs.batches import fit_beside_file, split_datums
 from bridge.emitter.configuration import Configuration, Stream
 from bridge.emitter.models import Change
 from bridge.emitter.parcels import Going, Noted, Parcel, Recipient, parcels_of_changes
-from bridge.emitter.snapshot import list_names, read_datum, read_product, read_target
-from bridge.emitter.subjects import Subject
+from bridge.emitter.rows import list_names, read_datum, read_product, read_target
+from bridge.emitter.snapshot import Subject
 from bridge.emitter.tables import PRODUCT, SHARE
 from bridge.errors import Rejected
 from bridge.events import (
@@ -137,24 +137,22 @@ class _Packer:
                 lists=tuple(request.lists),
                 always=request.tell_target,
             )
-            if request.everything:
-                products = {key: row.data_product_id for key, row in sorted(subject.datums.items())}
-                yield (
-                    address,
-                    Parcel(
-                        datums=tuple(key for key, product in products.items() if product is None),
-                        products=tuple(sorted(subject.products)),
-                        of_products=tuple((key, product) for key, product in products.items() if product is not None),
-                    ),
-                )
-            else:  # who picks datums means these, wherever they came from
-                yield (
-                    address,
-                    Parcel(
-                        datums=tuple((label, pk) for label, pks in sorted(request.datums.items()) for pk in pks),
-                        products=(request.product_pk,) if request.product_pk is not None else (),
-                    ),
-                )
+            keys = [(label, pk) for label, pks in sorted(request.datums.items()) for pk in pks]
+            product = request.product_pk
+            # Who picks datums means these, wherever they came from; those of a product that is asked for go with it.
+            made = [(key, product) for key in keys if product is not None and self._came_from(key) == product]
+            yield (
+                address,
+                Parcel(
+                    datums=tuple(key for key in keys if product is None or self._came_from(key) != product),
+                    products=(product,) if product is not None else (),
+                    of_products=tuple(made),
+                ),
+            )
+
+    def _came_from(self, key: Going) -> int | None:
+        row = self._subject.datums.get(key)
+        return row.data_product_id if row is not None else None
 
     def _add(self, address: _Address, parcel: Parcel) -> None:
         """Pack a parcel: the target first, if the stream has not been told its present state, then products and datums."""

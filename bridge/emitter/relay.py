@@ -25,6 +25,8 @@ IDLE_SECONDS = 0.25
 """How often the database is asked for something new."""
 TROUBLE_SECONDS = 5.0
 """Pause after an error of the database."""
+LOOK_SECONDS = 1.0
+"""How long the lock may be taken by somebody who only looks whether a relay works."""
 CLOSE_SECONDS = 10.0
 """How long a relay that stops waits for the broker's last confirmations."""
 PURGE_AT_ONCE = 500
@@ -93,9 +95,11 @@ class Relay:
         Retryable
             If another relay holds the lock, or events can't be published; they stay in the outbox.
         """
-        if not self._lock.acquire():
-            raise Retryable("another relay works on this TOM's outbox; leave the work to it, or stop it first")
-        stop = threading.Event()
+        stop, deadline = threading.Event(), self._clock() + LOOK_SECONDS
+        while not self._lock.acquire():
+            if self._clock() > deadline:
+                raise Retryable("another relay works on this TOM's outbox; leave the work to it, or stop it first")
+            stop.wait(LOOK_SECONDS / 10)
         try:
             left, since = self._left(), self._clock()
             while any(left):

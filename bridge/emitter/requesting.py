@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
-from guardian.shortcuts import get_objects_for_user
 
 from bridge.emitter.configuration import read_configuration
 from bridge.emitter.models import ShareRequest
-from bridge.emitter.tables import datum_models, targets
+from bridge.emitter.permissions import data_for_user, targets_for_user
+from bridge.emitter.tables import PRODUCT, datum_models
 from bridge.errors import Rejected
 
-__all__ = ["Words", "request_shares", "visible_targets"]
+__all__ = ["Words", "request_shares"]
 
-FEW = 1_000
+TARGETS_AT_ONCE = 500
+DATUMS_AT_ONCE = 2_000
+"""So many datums go by one request; the relay reads about that many at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def request_shares(
         raise Rejected("no_such_stream", f"{destination} is no stream and topic in this TOM's DATA_SHARING")
     wanted: dict[int, dict[str, list[int]]] = {pk: {} for pk in target_pks}
     for label, pks in (datums or {}).items():
-        rows = _may_view(apps.get_model(label)._default_manager.filter(pk__in=pks), user)  # noqa: SLF001
+        rows = data_for_user(apps.get_model(label)._default_manager.filter(pk__in=pks), user)  # noqa: SLF001
         found = rows.values_list("pk", "target_id")
         if len(found) < len(set(pks)):
             raise Rejected("not_allowed", "some of the reduced datums do not exist, or you may not see them")
@@ -87,14 +88,14 @@ def request_shares(
         for target_pk, its_own in by_target.items():
             wanted.setdefault(target_pk, {})[label] = its_own
     if product_pk is not None:
-        products = apps.get_model("tom_dataproducts.DataProduct")._default_manager.filter(pk=product_pk)  # noqa: SLF001
-        product = _may_view(products, user).first()
+        products = apps.get_model(PRODUCT)._default_manager.filter(pk=product_pk)  # noqa: SLF001
+        product = data_for_user(products, user).first()
         if product is None:
             raise Rejected("not_allowed", "the data product does not exist, or you may not see it")
         wanted.setdefault(product.target_id, {})
     if not wanted:
         raise Rejected("nothing_to_share", "nothing is selected")
-    allowed = visible_targets(wanted, user)
+    allowed = targets_for_user(wanted, user)
     if len(allowed) < len(wanted):
         raise Rejected("not_allowed", "some of the targets do not exist, or you may not see them; log in as who may")
     for what, text, most in (
@@ -112,53 +113,57 @@ def request_shares(
         "message": words.message,
         "authors": words.authors,
     }
-    made = []
-    for pk, its_datums in wanted.items():
-        seen, products = its_datums, list[int]()
-        if everything and _is_limited(user):
-            seen, products = _visible_data(pk, user)
-        its_all = everything and not _is_limited(user)
-        made.append(
-            ShareRequest(
-                **common, target_pk=pk, tell_target=tell_target, everything=its_all, datums=seen, product_pk=product_pk
-            )
-        )
-        made += [ShareRequest(**common, target_pk=pk, product_pk=product) for product in products]
+    made = list[ShareRequest]()
+    pks = list(wanted)
+    for number in range(0, len(pks), TARGETS_AT_ONCE):
+        some = pks[number : number + TARGETS_AT_ONCE]
+        data = _all_data(some, user) if everything else {pk: [_Piece(wanted[pk], product_pk)] for pk in some}
+        for pk in some:
+            pieces = [part for piece in data[pk] for part in piece.parts()]
+            made += [
+                ShareRequest(
+                    **common,
+                    target_pk=pk,
+                    tell_target=tell_target and piece is pieces[0],
+                    datums=piece.datums,
+                    product_pk=piece.product_pk,
+                )
+                for piece in pieces
+            ]
     return ShareRequest.objects.bulk_create(made, batch_size=500)
 
 
-def visible_targets(pks: Iterable[int], user: Any) -> set[int]:
-    """Return those of some targets that exist and that a user may view; None as user: whose permissions do not count."""
-    wanted, everybody = set(pks), targets()._default_manager.all()  # noqa: SLF001  Django's documented model API
-    if user is not None:
-        from tom_targets.permissions import targets_for_user  # noqa: PLC0415  not before Django is set up
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Data of one target that is asked for together: label of the model -> primary keys, and a data product."""
 
-        if not user.is_authenticated:
-            return set()
-        everybody = targets_for_user(user, everybody, "view_target")
-    if len(wanted) <= FEW:  # a statement takes only so many values
-        everybody = everybody.filter(pk__in=wanted)
-    return wanted & set(everybody.values_list("pk", flat=True))
+    datums: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    product_pk: int | None = None
 
-
-def _is_limited(user: Any) -> bool:
-    """Whether datums and products have permissions of their own, which count for this user; targets are checked anyway."""
-    return user is not None and not settings.TARGET_PERMISSIONS_ONLY and not user.is_superuser
-
-
-def _may_view(rows: Any, user: Any) -> Any:
-    if not _is_limited(user):
-        return rows
-    options = rows.model._meta  # noqa: SLF001
-    return get_objects_for_user(user, f"{options.app_label}.view_{options.model_name}", rows)
+    def parts(self) -> list[_Piece]:
+        """Return it in parts that are read at once; a product stays whole."""
+        if self.product_pk is not None or not any(self.datums.values()):
+            return [self]
+        return [
+            _Piece({label: pks[number : number + DATUMS_AT_ONCE]})
+            for label, pks in self.datums.items()
+            for number in range(0, len(pks), DATUMS_AT_ONCE)
+        ]
 
 
-def _visible_data(target_pk: int, user: Any) -> tuple[dict[str, list[int]], list[int]]:
-    """Return the datums of a target that a user may view and that come with no product, and the products."""
-    products = _may_view(apps.get_model("tom_dataproducts.DataProduct")._default_manager.filter(target=target_pk), user)  # noqa: SLF001
-    product_pks = sorted(products.values_list("pk", flat=True))
-    datums = {}
+def _all_data(target_pks: Sequence[int], user: Any) -> dict[int, list[_Piece]]:
+    """Return all data of some targets that a user may view: what stands alone, then each product with what it made."""
+    products = data_for_user(apps.get_model(PRODUCT)._default_manager.filter(target__in=target_pks), user)  # noqa: SLF001
+    targets_of = dict(products.values_list("pk", "target_id").order_by("pk"))
+    loose: dict[int, dict[str, list[int]]] = {pk: {} for pk in target_pks}
+    made: dict[int, dict[str, list[int]]] = {pk: {} for pk in targets_of}
     for model in datum_models():
-        rows = _may_view(model._default_manager.filter(target=target_pk), user).exclude(data_product__in=product_pks)  # noqa: SLF001
-        datums[str(model._meta.label_lower)] = sorted(rows.values_list("pk", flat=True))  # noqa: SLF001
-    return datums, product_pks
+        label = str(model._meta.label_lower)  # noqa: SLF001
+        rows = data_for_user(model._default_manager.filter(target__in=target_pks), user)  # noqa: SLF001
+        for pk, target_pk, product in rows.order_by("pk").values_list("pk", "target_id", "data_product_id").iterator():
+            belongs = made[product] if targets_of.get(product) == target_pk else loose[target_pk]
+            belongs.setdefault(label, []).append(pk)
+    data = {pk: [_Piece(datums)] for pk, datums in loose.items()}
+    for product, target_pk in targets_of.items():
+        data[target_pk].append(_Piece(made[product], product))
+    return data

@@ -18,7 +18,7 @@ from bridge.codecs import native
 from bridge.emitter.configuration import Configuration
 from bridge.emitter.models import Change, OutboxEvent, SealedTarget, ShareRequest
 from bridge.emitter.packing import Packed, pack
-from bridge.emitter.subjects import CHANGES_AT_ONCE, Subject, read_changes, read_subject
+from bridge.emitter.snapshot import CHANGES_AT_ONCE, Subject, read_changes, read_subject
 from bridge.emitter.tables import PRODUCT
 from bridge.errors import Rejected
 from bridge.events import ShareBody
@@ -175,11 +175,7 @@ def _write(subject: Subject, packed: Packed, events: Sequence[OutboxEvent], targ
 def _problem_of(request: ShareRequest, packed: Packed) -> str:
     """Return why a request, or some of what it asks for, did not go."""
     asked = {(label, pk) for label, pks in request.datums.items() for pk in pks} | {(PRODUCT, request.product_pk)}
-    texts = [
-        text
-        for row, text in packed.problems.items()
-        if row == ("request", request.pk) or (row[0] != "request" and (request.everything or row in asked))
-    ]
+    texts = [text for row, text in packed.problems.items() if row == ("request", request.pk) or row in asked]
     if not texts:
         return ""
     return texts[0] if len(texts) == 1 else f"{texts[0]}; and {len(texts) - 1:,} more"

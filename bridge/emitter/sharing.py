@@ -7,6 +7,7 @@ wrapper takes what goes to a Kafka stream of ``DATA_SHARING``, and leaves everyt
 ``tom_targets.sharing.share_target_with_tom``             share pages of a target and of a list
 ``tom_dataproducts.sharing.share_data_with_tom``          the same, and the share form of data and products
 ``tom_targets.sharing.share_target_and_all_data``         a new ``PersistentShare`` with existing data
+``tom_targets.sharing.continuous_share_data``             in a consumer's request, begins when that has committed
 ``tom_targets.sharing.PersistentShare``                   what ``continuous_share_data`` looks through
 ``tom_dataproducts.sharing.share_data_with_hermes``       2.x: where a stream's or topic's name has "hermes" in it
 ``tom_dataproducts.sharing.share_target_list_with_hermes``  2.x: the same, for a list
@@ -27,10 +28,12 @@ from importlib.metadata import version
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from bridge.emitter.configuration import is_stream
-from bridge.emitter.marks import current_request
+from bridge.emitter.marks import current_request, is_marked
 from bridge.emitter.requesting import Words, request_shares
+from bridge.emitter.tables import datum_models
 from bridge.errors import BridgeError
 
 __all__ = ["TESTED_VERSIONS", "problems", "toolkit_version", "wrap"]
@@ -220,8 +223,6 @@ def _topics_of_hermes(original: Any) -> Any:
 
 def _photometry() -> str:
     """Return the model that the share pages' check boxes mean."""
-    from bridge.emitter.tables import datum_models  # noqa: PLC0415  not before Django is set up
-
     labels = [str(model._meta.label_lower) for model in datum_models()]  # noqa: SLF001
     return "tom_dataproducts.photometryreduceddatum" if len(labels) > 1 else labels[0]
 
@@ -248,6 +249,24 @@ def _queued(destination: str, what: str) -> dict[str, str]:
     return {"message": f"Queued for {destination}: {what}. It is published in the background."}
 
 
+def _after_the_request(original: Any) -> Any:
+    """Return a wrapper that lets a consumer's request commit first.
+
+    TOM Toolkit shares within the save, and waits for the other TOM. Such a request is one transaction (`bridge.emitter.marks`),
+    and on SQLite nobody else could write meanwhile.
+    """
+
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        if is_marked():
+            transaction.on_commit(lambda: original(*args, **kwargs))
+        else:
+            original(*args, **kwargs)
+
+    return wrapper
+
+
+_SHARE_DATA = ("share_destination", "form_data", "product_id", "target_id", "selected_data")
 _WRAPPED = (
     _Wrapped(
         module="tom_targets.sharing",
@@ -261,7 +280,7 @@ _WRAPPED = (
     _Wrapped(
         module="tom_dataproducts.sharing",
         name="share_data_with_tom",
-        parameters=dict.fromkeys("23", ("share_destination", "form_data", "product_id", "target_id", "selected_data")),
+        parameters={"2": _SHARE_DATA, "3": _SHARE_DATA},
         replacement=_for_streams(_share_data),
     ),
     _Wrapped(
@@ -272,14 +291,20 @@ _WRAPPED = (
     ),
     _Wrapped(
         module="tom_targets.sharing",
+        name="continuous_share_data",
+        parameters={"2": ("target", "reduced_datums"), "3": ("target", "reduced_datums")},
+        replacement=_after_the_request,
+    ),
+    _Wrapped(
+        module="tom_targets.sharing",
         name="PersistentShare",
-        parameters=dict.fromkeys("23", ()),
+        parameters={"2": (), "3": ()},
         replacement=_without_streams,
     ),
     _Wrapped(
         module="tom_dataproducts.sharing",
         name="share_data_with_hermes",
-        parameters={"2": ("share_destination", "form_data", "product_id", "target_id", "selected_data")},
+        parameters={"2": _SHARE_DATA},
         replacement=_for_streams(_share_target_or_data),
     ),
     _Wrapped(

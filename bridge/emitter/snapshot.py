@@ -1,176 +1,152 @@
-"""Reading the TOM's own rows as what share events carry."""
+"""Reading: all that sealing a target needs, in one consistent snapshot of the database."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
-from pydantic import ValidationError
+from django.apps import apps
+from django.db import connection, transaction
+from django.db.models import Max
 
-from bridge import blobs
-from bridge.emitter.tables import is_typed
-from bridge.errors import Rejected
-from bridge.events import (
-    AstrometryDatum,
-    DataProduct,
-    Origin,
-    OtherDatum,
-    PhotometryDatum,
-    ReducedDatum,
-    ReferencedContent,
-    SpectroscopyDatum,
-    Target,
-    datum_identity,
-)
-from bridge.translate.datums import read_row
+from bridge.emitter.configuration import Configuration
+from bridge.emitter.consent import Consent, consents
+from bridge.emitter.models import Change, SealedTarget, ShareRequest
+from bridge.emitter.parcels import Going
+from bridge.emitter.permissions import data_for_groups
+from bridge.emitter.tables import PRODUCT, SHARE, datum_models, targets
 
-__all__ = ["IMPORTED_LISTS", "MOST_FILE_BYTES", "list_names", "read_datum", "read_product", "read_target"]
+__all__ = ["CHANGES_AT_ONCE", "Subject", "read_changes", "read_subject"]
 
-MOST_FILE_BYTES = 100_000_000
-"""Larger files are not shared."""
-IMPORTED_LISTS = "imported from "
-"""How the lists begin that tell where this TOM's own imports came from; they concern nobody else."""
-
-_TYPED: Mapping[str, tuple[type[PhotometryDatum | SpectroscopyDatum | AstrometryDatum], Mapping[str, str]]] = {
-    "PhotometryReducedDatum": (PhotometryDatum, {}),
-    "SpectroscopyReducedDatum": (SpectroscopyDatum, {"flux_error": "error"}),
-    "AstrometryReducedDatum": (AstrometryDatum, {}),
-}
-"""Model of TOM Toolkit 3 -> ours, and our fields whose columns have other names."""
-_NO_COLUMNS = {"id", "data_type", "timestamp", "source_name", "source_location", "origin", "extra"}
+CHANGES_AT_ONCE = 2_000
+"""So many changes of one target are sealed at once; the rest follows. On SQLite, nobody can write while they are read."""
+VALUES_AT_ONCE = 1_000
 
 
-def read_target(row: Any) -> Target:
-    """Read a target with its aliases and extras; what a TOM's own kind of target adds becomes extras.
-
-    Raises
-    ------
-    Rejected
-        ``unreadable_target`` if no share event can be about it, such as one without a name.
-    """
-    fields = {name: value for name in Target.model_fields if (value := getattr(row, name, None)) is not None}
-    extras = _own_fields(row) | {extra.key: str(extra.value) for extra in row.targetextra_set.all()}
-    aliases = [alias.name for alias in sorted(row.aliases.all(), key=lambda alias: alias.pk)]
-    try:
-        return Target.model_validate(fields | {"primary_key": row.pk, "aliases": aliases, "extras": extras})
-    except ValidationError as error:
-        raise Rejected("unreadable_target", f"target {row.pk}: {_complaints(error)}") from error
-
-
-def list_names(row: Any) -> tuple[str, ...]:
-    """Return the names of the lists that a target is in, without those of what was imported."""
-    names = sorted({found.name for found in row.targetlist_set.all()})
-    return tuple(name for name in names if name and not name.lower().startswith(IMPORTED_LISTS))
-
-
-def read_datum(row: Any, source_url: str) -> ReducedDatum:
-    """Read a reduced datum of either version, with its identity and its origin.
-
-    Raises
-    ------
-    Rejected
-        ``unreadable_datum`` if it has no data type or value, or a number in it is infinite or none.
-    """
-    model = type(row)
-    common = {
-        "timestamp": row.timestamp,
-        "source_name": row.source_name,
-        "source_location": row.source_location,
-        "origin": Origin(model=model._meta.label, primary_key=row.pk),  # noqa: SLF001  Django's documented model API
-    }
-    try:
-        if not is_typed(model):
-            columns = {name: getattr(row, name, "") for name in ("telescope", "instrument", "reduction_version")}
-            return read_row(common | {"data_type": row.data_type, "value": _with(row.value, columns)}, source_url)
-        datum = _read_typed(row, common)
-        return datum.model_copy(update={"id": datum_identity(source_url, datum)})
-    except ValidationError as error:
-        raise Rejected("unreadable_datum", f"{model.__name__} {row.pk}: {_complaints(error)}") from error
-    except ValueError as error:  # a text that is no Unicode
-        raise Rejected("unreadable_datum", f"{model.__name__} {row.pk}: {error}") from error
-
-
-def read_product(row: Any, *, tom_url: str, datums: tuple[ReducedDatum, ...]) -> DataProduct:
-    """Read a data product with its file.
+@dataclass(kw_only=True)
+class Subject:
+    """One target as the snapshot found it.
 
     Parameters
     ----------
-    row
-        The ``DataProduct``.
-    tom_url
-        Public address of this TOM, for files that are too large to go inside an event.
-    datums
-        What processing the file has made.
-
-    Raises
-    ------
-    Rejected
-        ``unreadable_product`` if the file is gone, too large, or has a name that no event may carry.
+    pk, row
+        The target; no row if it has been deleted.
+    changes, requests
+        What is to be sealed, in order.
+    consents
+        Where its changes may go by themselves.
+    sealed
+        What destinations were told of it last, as digests.
+    consented_from
+        For destinations with a continuous share: number of the change that made it.
+    datums, products
+        The rows that changed or are asked for.
+    made
+        Of these products: all datums that came from them.
+    visible
+        For destinations that only some groups' data may go to: what they may see.
     """
-    content = _content(row)
-    packed = blobs.pack(content)
-    try:
-        return DataProduct(
-            name=PurePosixPath(row.data.name).name,
-            data_product_type=row.data_product_type or "",
-            size=len(content),
-            sha256=blobs.sha256(content),
-            content=packed or ReferencedContent(url=urljoin(tom_url, row.data.url)),
-            product_id=row.product_id or "",
-            extra_data=row.extra_data or "",
-            origin=Origin(model="tom_dataproducts.DataProduct", primary_key=row.pk),
-            datums=datums,
-        )
-    except ValidationError as error:
-        raise Rejected("unreadable_product", f"data product {row.pk}: {_complaints(error)}") from error
+
+    pk: int
+    changes: list[Change]
+    requests: list[ShareRequest]
+    row: Any = None
+    consents: Sequence[Consent] = ()
+    sealed: dict[str, str] = field(default_factory=dict)
+    consented_from: dict[str, int] = field(default_factory=dict)
+    datums: dict[Going, Any] = field(default_factory=dict)
+    products: dict[int, Any] = field(default_factory=dict)
+    made: dict[int, list[Any]] = field(default_factory=dict)
+    visible: dict[str, set[Going]] = field(default_factory=dict)
 
 
-def _content(row: Any) -> bytes:
-    try:
-        size = row.data.size
-        if size <= MOST_FILE_BYTES:
-            with row.data.open("rb") as file:
-                return bytes(file.read())
-    except Exception as error:  # each kind of storage raises what it likes
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise Rejected("unreadable_product", f"data product {row.pk}: its file cannot be read ({why})") from error
-    raise Rejected("unreadable_product", f"data product {row.pk}: larger than {MOST_FILE_BYTES:,} bytes")
+def read_subject(pk: int, configuration: Configuration) -> Subject:
+    """Return a target with all that sealing it needs."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        subject = read_changes(pk)
+        rows = targets()._default_manager.filter(pk=pk)  # noqa: SLF001  Django's documented model API
+        subject.row = rows.prefetch_related("aliases", "targetextra_set", "targetlist_set").first()
+        if subject.row is not None:
+            subject.consents = consents([pk], configuration).get(pk, ())
+            for sealed in SealedTarget.objects.filter(target_pk=pk):
+                subject.sealed[sealed.destination] = sealed.digest
+                subject.consented_from[sealed.destination] = sealed.consented_from
+            for consent in subject.consents:
+                if consent.share_pk is not None:  # its change may be behind those that are read now
+                    made = Change.objects.filter(target_pk=pk, model=SHARE, row_pk=consent.share_pk)
+                    newest = made.aggregate(number=Max("id"))["number"]
+                    if newest is not None:
+                        subject.consented_from[consent.destination] = newest
+            if subject.consents or subject.requests:
+                _read_data(subject)
+    return subject
 
 
-def _read_typed(row: Any, common: Mapping[str, Any]) -> ReducedDatum:
-    model, columns = _TYPED[type(row).__name__]
-    fields = {
-        name: value
-        for name in model.model_fields
-        if name not in _NO_COLUMNS and (value := getattr(row, columns.get(name, name))) is not None
-    }
-    extra = row.value if isinstance(row.value, dict) else {"value": row.value}
-    try:
-        return model.model_validate({**common, **fields, "extra": extra})
-    except ValidationError:
-        # A limit without a number, a spectrum without wavelengths: it goes as it is.
-        value = {columns.get(name, name): value for name, value in fields.items()}
-        return OtherDatum.model_validate(
-            {**common, "data_type": model.model_fields["data_type"].default, "value": _with(value, extra)}
-        )
+def read_changes(pk: int) -> Subject:
+    """Return a target with nothing but what is to be sealed."""
+    waiting = Change.objects.filter(target_pk=pk, problem="").order_by("id")
+    changes = list(waiting[:CHANGES_AT_ONCE])
+    if len(changes) == CHANGES_AT_ONCE:  # what a product has made goes with it, however much that is
+        products = [change.row_pk for change in changes if change.model == PRODUCT]
+        changes += waiting.filter(product_pk__in=products, pk__gt=changes[-1].pk)
+    return Subject(pk=pk, changes=changes, requests=_some_requests(pk))
 
 
-def _own_fields(row: Any) -> dict[str, str]:
-    """Return the fields that a TOM's own kind of target adds, as TOM Toolkit 3 shares them: as extras, in text."""
-    if not row._meta.parents:  # noqa: SLF001  Django's documented model API
-        return {}
-    own = [field for field in row._meta.local_concrete_fields if not field.primary_key]  # noqa: SLF001
-    return {field.name: str(value) for field in own if (value := getattr(row, field.name)) is not None}
+def _some_requests(pk: int) -> list[ShareRequest]:
+    """Return the first requests, with about as many datums as are read at once."""
+    chosen, count = list[ShareRequest](), 0
+    for request in ShareRequest.objects.filter(target_pk=pk, problem="").order_by("id").iterator(chunk_size=20):
+        chosen.append(request)
+        count += 1 + sum(map(len, request.datums.values()))
+        if count >= CHANGES_AT_ONCE:
+            break
+    return chosen
 
 
-def _with(value: Any, more: Mapping[str, Any]) -> Any:
-    """Return a datum's value with what stands in columns beside it; what is empty is left out."""
-    given = {name: item for name, item in more.items() if item not in ("", None)}
-    return {**given, **value} if isinstance(value, dict) else value
+def _read_data(subject: Subject) -> None:
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for change in subject.changes:
+        wanted[change.model].add(change.row_pk)
+        if change.product_pk is not None:
+            wanted[PRODUCT].add(change.product_pk)
+    for request in subject.requests:
+        for label, pks in request.datums.items():
+            wanted[label] |= set(pks)
+        if request.product_pk is not None:
+            wanted[PRODUCT].add(request.product_pk)
+    products = apps.get_model(PRODUCT)._default_manager.filter(target=subject.pk)  # noqa: SLF001
+    for row in products.filter(pk__in=wanted[PRODUCT]):
+        subject.products[row.pk] = row
+    for model in datum_models():
+        label = model._meta.label_lower  # noqa: SLF001
+        rows = model._default_manager.filter(target=subject.pk)  # noqa: SLF001
+        for row in rows.filter(data_product__in=subject.products).order_by("pk"):
+            subject.made.setdefault(row.data_product_id, []).append(row)
+            subject.datums[label, row.pk] = row
+        missing = sorted(pk for pk in wanted[label] if (label, pk) not in subject.datums)
+        subject.datums |= {(label, row.pk): row for row in _each(rows, missing)}
+    for consent in subject.consents:
+        if consent.groups:
+            subject.visible[consent.destination] = _visible(subject, consent.groups)
 
 
-def _complaints(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:3])
+def _each(rows: Any, pks: Sequence[int]) -> Iterator[Any]:
+    """Yield the rows with these primary keys; a statement takes only so many values."""
+    for number in range(0, len(pks), VALUES_AT_ONCE):
+        yield from rows.filter(pk__in=pks[number : number + VALUES_AT_ONCE])
+
+
+def _visible(subject: Subject, groups: Sequence[str]) -> set[Going]:
+    visible: set[Going] = set()
+    by_label: dict[str, list[Any]] = {PRODUCT: list(subject.products.values())}
+    made = (row for rows in subject.made.values() for row in rows)
+    for row in (*subject.datums.values(), *made):
+        by_label.setdefault(row._meta.label_lower, []).append(row)  # noqa: SLF001
+    for label, rows in by_label.items():
+        visible |= {(label, pk) for pk in data_for_groups(rows, groups)}
+    return visible

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import requests
 
+from bridge.codecs.echo import EVENT_HEADER, HOPS_HEADER
 from bridge.demo.toms import TOM_VERSIONS
 from bridge.events import DataProductShared, ReducedDatumsShared, TargetShared
 from tests.support.emitting import Emitters, Emitting
@@ -23,13 +25,13 @@ from django.contrib.auth.models import Group
 from django.test.utils import override_settings
 from guardian.shortcuts import assign_perm
 from tom_dataproducts import models
-from bridge.emitter.consent import groups_may_view
+from bridge.emitter.permissions import data_for_groups
 model = getattr(models, "PhotometryReducedDatum", models.ReducedDatum)
 rows = list(model.objects.filter(target=arguments["target"]).order_by("pk"))
 assign_perm(f"tom_dataproducts.view_{model._meta.model_name}", Group.objects.get(name=arguments["group"]), rows[0])
 with override_settings(TARGET_PERMISSIONS_ONLY=False):
-    seen = groups_may_view(rows, [arguments["group"]])
-result = [len(rows), sorted(seen) == [rows[0].pk], len(groups_may_view(rows, [arguments["group"]]))]
+    seen = data_for_groups(rows, [arguments["group"]])
+result = [len(rows), sorted(seen) == [rows[0].pk], len(data_for_groups(rows, [arguments["group"]]))]
 """
 
 
@@ -164,6 +166,71 @@ def test_ordinary_toms_are_shared_with_as_before_beside_a_stream(emitters: Emitt
             attempt()
     between.relay()
     assert told(between) == [("target", 0), ("datums", 1), ("datums", 1)]  # the row is there, and goes its own way
+
+
+@both
+def test_a_consumers_request_commits_before_tom_toolkit_shares_what_it_wrote(
+    emitters: Emitters, tmp_path: Path, version: str
+) -> None:
+    between = emitters.emitting(tmp_path, version)
+    ingest, (pk, name), datums = between.ingest, new_target(between), [next_datum(), next_datum()]
+    plain = emitters.plain_tom
+    seed(plain, {"fields": {"name": name, "type": "SIDEREAL", "ra": 10.5, "dec": -20.25}})
+    ingest.headers.update({EVENT_HEADER: str(uuid4()), HOPS_HEADER: "https://elsewhere.example/"})
+
+    ingest.run("create_persistent_share", target=pk, destination="plain-tom", user="alice")
+    ingest.post_datum_by_api(pk, **datums[0])
+    assert len([row for row in dump(plain)["datums"] if row["target"] == name]) == 1
+
+    ingest.run("create_persistent_share", target=pk, destination="gone-tom", user="alice")
+    with pytest.raises(TomFailed, match="ConnectionError"):
+        ingest.post_datum_by_api(pk, **datums[1])
+    stored = [row for row in dump(between.source)["datums"] if row["target"] == name]
+    assert len(stored) == 2  # what failed came after the commit, as it does without a mark
+
+
+@both
+def test_a_large_share_goes_in_parts_and_is_whole(emitters: Emitters, tmp_path: Path, version: str) -> None:
+    between = emitters.emitting(tmp_path, version, emit="manual")
+    ingest, (pk, name) = between.ingest, new_target(between)
+    ingest.run("bulk_create_photometry", target=pk, count=4_500)
+    ingest.upload_by_api(pk, f"{name.replace(' ', '-')}.csv", CSV)
+
+    out, err = between.command("bridge_share", "--target", name, "--to", between.to, "--no-wait")
+    assert (out, err) == ("", f"1 targets are noted for {between.to}\n")
+    code = "from bridge.emitter.models import ShareRequest as R\nresult = [[sum(map(len, r.datums.values())), r.tell_target]"
+    parts = ingest.run_code(f"{code} for r in R.objects.filter(target_pk=arguments['pk']).order_by('pk')]", pk=pk)
+    assert parts == [[2_000, True], [2_000, False], [500, False], [2, False]]
+
+    between.relay()
+    found = told(between)
+    assert found[0] == ("target", 0)
+    assert sum(count for kind, count in found if kind == "datums") == 4_500
+    assert found.count(("target", 0)) == 1
+    assert found[-1] == ("product", 2)
+
+
+@both
+def test_tom_toolkit_shows_the_names_of_its_lists_to_whoever_may_view_a_target(
+    emitters: Emitters, tmp_path: Path, version: str
+) -> None:
+    """So the names of lists go wherever their target goes."""
+    between = emitters.emitting(tmp_path, version, emit="all")
+    ingest, (pk, name) = between.ingest, new_target(between)
+    between.allow(pk)
+    ingest.patch_target_by_api(pk, lists=[f"List of {name}"])
+    ingest.run_code(
+        "from django.contrib.auth.models import User\nfrom tom_targets.models import Target\n"
+        "Target.objects.get(pk=arguments['pk']).give_user_access(User.objects.get(username='bob'))",
+        pk=pk,
+    )  # fmt: skip
+    with Ingest(between.source, username="bob") as bob:
+        assert f"List of {name}" in bob.text(f"targets/{pk}/")
+        assert f"List of {name}" not in bob.text("targets/targetgrouping/")
+    between.relay()
+    [told_of] = between.events()
+    assert isinstance(told_of.body, TargetShared)
+    assert told_of.body.target_lists == (f"List of {name}",)
 
 
 @pytest.mark.parametrize(("version", "emit"), [*((version, "manual") for version in TOM_VERSIONS), (TWO, "hermes")])

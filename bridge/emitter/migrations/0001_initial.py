@@ -10,10 +10,6 @@ from bridge.emitter import capture
 __all__ = ["Migration"]
 
 
-def _keep(_apps: Any, _schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Leave the triggers to `bridge.emitter.capture.install_after_migrate`."""
-
-
 def _remove(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     # A trigger without the table that it writes to would fail every write of the TOM.
     capture.remove(schema_editor.connection)
@@ -43,7 +39,6 @@ class Migration(migrations.Migration):
                 ("target_pk", models.BigIntegerField(db_index=True)),
                 ("lists", models.JSONField(default=list)),
                 ("tell_target", models.BooleanField(default=False)),
-                ("everything", models.BooleanField(default=False)),
                 ("datums", models.JSONField(default=dict)),
                 ("product_pk", models.BigIntegerField(null=True)),
                 ("submitter", models.CharField(default="", max_length=255)),
@@ -114,5 +109,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("target_pk", "destination"), name="bridge_sealed_target_once")],
             },
         ),
-        migrations.RunPython(_keep, _remove),
+        migrations.RunPython(migrations.RunPython.noop, _remove),
     ]

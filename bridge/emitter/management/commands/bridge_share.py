@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.emitter.configuration import read_configuration
 from bridge.emitter.models import OutboxEvent, ShareRequest
+from bridge.emitter.permissions import targets_for_user
 from bridge.emitter.relay import Relay
-from bridge.emitter.requesting import Words, request_shares, visible_targets
+from bridge.emitter.requesting import Words, request_shares
 from bridge.emitter.tables import targets
 from bridge.errors import BridgeError, Retryable
 
@@ -63,10 +64,11 @@ class Command(BaseCommand):
                     tell_target=True,
                     everything=not options["no_data"],
                 )
-            self.stderr.write(f"{len(requests):,} targets are noted for {options['to']}")
+            targets_count = len({request.target_pk for request in requests})
+            self.stderr.write(f"{targets_count:,} targets are noted for {options['to']}")
             if not options["no_wait"]:
                 count = self._publish(requests, Relay(configuration), options)
-                self.stdout.write(f"published {count:,} events of {len(requests):,} targets to {options['to']}")
+                self.stdout.write(f"published {count:,} events of {targets_count:,} targets to {options['to']}")
         except BridgeError as error:
             raise CommandError(str(error)) from error
 
@@ -83,7 +85,7 @@ class Command(BaseCommand):
             chosen.append((sorted({pk for found in lists for pk in found.targets.values_list("pk", flat=True)}), [name]))
         if user is not None:  # who is named by --target is refused, not left out
             everybody = {pk for pks, _lists in chosen for pk in pks}
-            visible = visible_targets(everybody, user)
+            visible = targets_for_user(everybody, user)
             chosen = [([pk for pk in pks if pk in visible], lists) for pks, lists in chosen]
             if hidden := len(everybody - visible):
                 self.stderr.write(f"{hidden:,} targets that {user.get_username()} may not see are left out")
@@ -104,18 +106,18 @@ class Command(BaseCommand):
         pks = [request.pk for request in requests]
         before = OutboxEvent.objects.filter(destination=options["to"]).order_by("-pk").values_list("pk", flat=True).first() or 0
         events = OutboxEvent.objects.filter(destination=options["to"], pk__gt=before)
-        bar = _Bar(len(pks))
+        bar = _Bar(len({request.target_pk for request in requests}))
 
         def left() -> tuple[int, int]:
-            waiting = sum(
-                ShareRequest.objects.filter(pk__in=pks[number : number + 1_000], problem="").count()
-                for number in range(0, len(pks), 1_000)
-            )
-            return waiting, events.filter(published_at=None, refused=False).count()
+            waiting = set[int]()
+            for number in range(0, len(pks), 1_000):
+                asked = ShareRequest.objects.filter(pk__in=pks[number : number + 1_000], problem="")
+                waiting.update(asked.values_list("target_pk", flat=True))
+            return len(waiting), events.filter(published_at=None, refused=False).count()
 
         def show() -> None:
             unsealed, unpublished = left()
-            bar.show(len(pks) - unsealed, f"{unpublished:,} events to go")
+            bar.show(bar.total - unsealed, f"{unpublished:,} events to go")
 
         try:
             relay.run_once(patience_seconds=options["patience"], on_progress=show)
@@ -137,15 +139,15 @@ class _Bar:
     """A progress bar, where somebody watches."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
+        self.total = total
         self._width = 0
         self._shows = sys.stderr.isatty()
 
     def show(self, done: int, more: str) -> None:
         """Draw the bar anew."""
         if self._shows:
-            filled = 30 * done // max(self._total, 1)
-            line = f"[{'#' * filled}{'.' * (30 - filled)}] {done:,} of {self._total:,} targets, {more}"
+            filled = 30 * done // max(self.total, 1)
+            line = f"[{'#' * filled}{'.' * (30 - filled)}] {done:,} of {self.total:,} targets, {more}"
             sys.stderr.write("\r" + line.ljust(self._width))
             sys.stderr.flush()
             self._width = len(line)
