@@ -229,9 +229,9 @@ def test_a_fault_of_ours_is_a_problem_of_one_target_only(emitters: Emitters, tmp
     code = """
 from unittest.mock import patch
 from django.core.management import call_command
-from bridge.emitter import packing, subjects
+from bridge.emitter import packing, snapshot
 from bridge.emitter.models import Change
-read_target, read_data = packing.read_target, subjects._read_data
+read_target, read_data = packing.read_target, snapshot._read_data
 
 def failing_to_pack(row):
     return {}["a bug"] if row.pk == arguments["pks"][0] else read_target(row)
@@ -241,7 +241,7 @@ def failing_to_read(subject):
         raise ValueError("a row that Django cannot read")
     read_data(subject)
 
-with patch.object(packing, "read_target", failing_to_pack), patch.object(subjects, "_read_data", failing_to_read):
+with patch.object(packing, "read_target", failing_to_pack), patch.object(snapshot, "_read_data", failing_to_read):
     call_command("bridge_relay", "--once")
 result = sorted(set(Change.objects.exclude(problem="").values_list("target_pk", "problem")))
 Change.objects.exclude(problem="").delete()
@@ -301,12 +301,12 @@ from unittest.mock import patch
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from tom_targets.models import PersistentShare
-from bridge.emitter import sealing, subjects
+from bridge.emitter import sealing, snapshot
 save(12, arguments["target"])
 PersistentShare.objects.create(
     target_id=arguments["target"], destination=arguments["to"], user=User.objects.get(username="alice"))
 save(2, arguments["target"], first=100)
-with patch.object(subjects, "CHANGES_AT_ONCE", 5), patch.object(sealing, "CHANGES_AT_ONCE", 5):
+with patch.object(snapshot, "CHANGES_AT_ONCE", 5), patch.object(sealing, "CHANGES_AT_ONCE", 5):
     call_command("bridge_relay", "--once")
 """
     )
