@@ -6,7 +6,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.13-slim
 COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir "$(ls /wheels/*.whl)[cli]" \
+RUN pip install --no-cache-dir "$(ls /wheels/*.whl)[all]" \
     && rm -r /wheels \
     && useradd --system --uid 10001 --no-create-home bridge
 USER 10001

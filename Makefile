@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
+.PHONY: help setup demo test test-fast faults bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
 
 help:
 	@echo "make demo         two real TOMs, a broker, real objects: ingested, emitted, compared (KEEP=1 leaves it running)"
-	@echo "make test         all tests; those that need Apache Kafka or PostgreSQL say so where they can't be had"
+	@echo "make test         all tests; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
 	@echo "make test-fast    the unit tests"
-	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json"
+	@echo "make faults       the fault suite in full, half an hour: everything killed, frozen, refused (SEED=N does one again)"
+	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (half an hour)"
 	@echo "make check        lint, types, schemas and all tests, as CI runs them"
 	@echo "make schemas      write schemas/ anew from the models"
 	@echo "make clean        remove the environment and caches of this folder"
@@ -32,12 +33,16 @@ test: setup
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit
 
+# A seed of its own for each run, said in the header; the random run's line of figures is in the output, too.
+faults: setup
+	TOM_BRIDGE_FAULTS=full $(BIN)/python -m pytest tests/faults -p no:randomly -s $(if $(SEED),--faults-seed $(SEED))
+
 bench: setup
 	@mkdir -p build
-	$(BIN)/python -m bench.saving --json build/bench.json
+	$(BIN)/python -m bench --json build/bench.json --plots build
 
 bench-quick: setup
-	$(BIN)/python -m bench.saving --quick
+	$(BIN)/python -m bench --quick $(if $(PARTS),--only $(PARTS))
 
 lint: setup
 	$(BIN)/ruff check

@@ -16,6 +16,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
 from tom_dataproducts import models as data
+from tom_dataproducts import sharing
 from tom_targets.models import PersistentShare, Target
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -75,17 +76,34 @@ def bulk_create(target: int, count: int) -> dict[str, Any]:
     return {"ms": [(time.perf_counter() - began) * 1e3], "failures": 0}
 
 
+def share_with_tom(destination: str, target: int, count: int, first: int) -> dict[str, Any]:
+    """Share datums of a target as TOM Toolkit does; return the seconds from the first request with one to the last answer."""
+    found = Target.objects.get(pk=target)
+    datums = [_build(found, number) for number in range(first, first + count)]
+    for datum in datums:
+        datum.save()
+    times: list[float] = []
+
+    def timed(*arguments: Any, **more: Any) -> Any:
+        times.append(time.perf_counter())
+        answer = post(*arguments, **more)
+        times.append(time.perf_counter())
+        return answer
+
+    post, sharing.requests.post = sharing.requests.post, timed
+    try:
+        answer = sharing.share_data_with_tom(destination, {}, selected_data=[datum.pk for datum in datums])
+    finally:
+        sharing.requests.post = post
+    if not answer["message"].startswith(f"{count} of {count} "):
+        raise RuntimeError(f"sharing failed: {answer}")
+    return {"seconds": times[-1] - times[0]}
+
+
 def waiting() -> int:
     """Return how much the relay has still to do."""
     change, outbox = apps.get_model("bridge_emitter", "Change"), apps.get_model("bridge_emitter", "OutboxEvent")
     return int(change.objects.count() + outbox.objects.filter(published_at=None).count())
-
-
-def remove_triggers() -> None:
-    """Leave the emitter's app as it is, and let the database note nothing."""
-    from bridge.emitter import capture  # noqa: PLC0415  not every TOM has it
-
-    capture.remove(connection)
 
 
 def _build(target: Target, number: int) -> Any:
@@ -98,7 +116,7 @@ def _build(target: Target, number: int) -> Any:
     )
 
 
-ACTIONS = {action.__name__: action for action in (bulk_create, create_targets, remove_triggers, save, versions, waiting)}
+ACTIONS = {action.__name__: action for action in (bulk_create, create_targets, save, share_with_tom, versions, waiting)}
 
 if __name__ == "__main__":
     for line in sys.stdin:

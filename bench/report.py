@@ -1,105 +1,96 @@
-"""What a benchmark says: figures of several runs beside those of a basis, the machine they are of, a table and JSON."""
+"""What the benchmark says: figures, each beside its goal, and the machine they are of; as a table, as a page and as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Row", "Samples", "compare", "machine", "table", "write_json"]
+__all__ = ["Figure", "Found", "as_json", "as_markdown", "as_table", "machine", "number"]
 
-
-@dataclass
-class Samples:
-    """How long something took, again and again, in several runs.
-
-    Parameters
-    ----------
-    runs
-        For each run, the times in ms.
-    failures
-        How often the user of the TOM would have seen an error.
-    """
-
-    runs: list[list[float]] = field(default_factory=list)
-    failures: int = 0
-
-    def add(self, run: int, ms: Sequence[float], failures: int) -> None:
-        """Add times to a run, which is the last one or a new one."""
-        if run == len(self.runs):
-            self.runs.append([])
-        self.runs[run].extend(ms)
-        self.failures += failures
-
-    @property
-    def pooled(self) -> list[float]:
-        """The times of all runs."""
-        return [ms for run in self.runs for ms in run]
+_HEAD = ("part", "what", "where", "against", "today", "goal", "reached", "behind it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the table.
+class Figure:
+    """One measurement.
 
     Parameters
     ----------
-    where
-        TOM Toolkit and database.
     what
-        What took the time.
-    how
-        In which circumstances; the first of each `what` is the basis.
-    ratio, difference
-        To the basis: the median of the runs' own, of medians, and the difference in ms.
-    median, p95
-        In ms: the median of the runs' medians, and what 95 of 100 stayed below.
-    difference_range
-        The smallest and the largest difference of a run.
+        What was measured: "datums one by one, full mode".
+    where
+        At which TOM and database: "3.1.0 SQLite"; empty where it does not matter.
+    against
+        What it is compared with, in words.
+    value
+        What the goal speaks of: the median of the runs' own.
+    unit
+        "times", "ms", "MB", "events/s".
+    goal
+        What is to be reached; None for what is measured for people to know.
+    at_most
+        Whether the goal is an upper bound.
+    detail
+        The medians behind it, for people: "118 a second against 3.8".
+    runs
+        How many there were.
     """
 
-    where: str
     what: str
-    how: str
-    ratio: float
-    median: float
-    p95: float
-    difference: float
-    difference_range: tuple[float, float]
-    count: int
-    failures: int
-    runs: int
+    where: str = ""
+    against: str = ""
+    value: float
+    unit: str
+    goal: float | None = None
+    at_most: bool = False
+    detail: str = ""
+    runs: int = 1
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
-def compare(where: str, what: str, measured: Mapping[str, Samples]) -> list[Row]:
-    """Return a row for each of the circumstances, of which the first is the basis."""
-    basis = [statistics.median(run) for run in next(iter(measured.values())).runs]
-    rows = []
-    for how, samples in measured.items():
-        medians = [statistics.median(run) for run in samples.runs]
-        differences = [mine - theirs for mine, theirs in zip(medians, basis, strict=True)]
-        rows.append(
-            Row(
-                where=where,
-                what=what,
-                how=how,
-                ratio=statistics.median(mine / theirs for mine, theirs in zip(medians, basis, strict=True)),
-                median=statistics.median(medians),
-                p95=_p95(samples.pooled),
-                difference=statistics.median(differences),
-                difference_range=(min(differences), max(differences)),
-                count=len(samples.pooled),
-                failures=samples.failures,
-                runs=len(samples.runs),
-            )
-        )
-    return rows
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A figure, and the part of the benchmark that found it."""
+
+    part: str
+    figure: Figure
+
+    @property
+    def today(self) -> str:
+        """The value with its unit."""
+        return f"{number(self.figure.value)} {self.figure.unit}".rstrip()
+
+    @property
+    def goal(self) -> str:
+        """The goal in words, or nothing."""
+        if self.figure.goal is None:
+            return ""
+        return f"{'at most' if self.figure.at_most else 'at least'} {number(self.figure.goal)}"
+
+    @property
+    def reached(self) -> str:
+        """Yes, no, or nothing."""
+        return {True: "yes", False: "no", None: ""}[self.figure.reached]
 
 
-def machine(more: Mapping[str, str]) -> dict[str, str]:
+def number(value: float) -> str:
+    """Return a number for people: runs do not agree on more than three digits of it."""
+    places = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{places}f}"
+
+
+def machine(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what this machine is, with what only the benchmark knows added."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -110,45 +101,38 @@ def machine(more: Mapping[str, str]) -> dict[str, str]:
         "load": f"{os.getloadavg()[0]:.1f} when it began",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **more,
+        **(more or {}),
     }
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as text, a block for each place."""
-    head = ("what", "how", "ratio", "more (ms)", "from .. to", "median", "p95", "failed")
-    lines = []
-    for where in dict.fromkeys(row.where for row in rows):
-        cells, what = [head], ""
-        for row in (row for row in rows if row.where == where):
-            low, high = row.difference_range
-            cells.append((
-                row.what if row.what != what else "",
-                row.how,
-                f"{row.ratio:.2f}",
-                f"{row.difference:+.2f}",
-                f"{low:+.2f} .. {high:+.2f}" if row.runs > 1 else "",
-                f"{row.median:.2f}",
-                f"{row.p95:.2f}",
-                f"{row.failures} of {row.count}",
-            ))  # fmt: skip
-            what = row.what
-        widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-        lines += ["", where]
-        for line in cells:
-            texts = [
-                cell.ljust(width) if number < 2 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ]
-            lines.append(f"  {'  '.join(texts)}".rstrip())
-    return "\n".join(lines)
+def as_table(found: Sequence[Found]) -> str:
+    """Return the figures as one table of text, a part's name once."""
+    rows = _rows(found)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def write_json(path: Path, *, about: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """Write everything for programs."""
-    content = {"machine": dict(about), "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def as_markdown(content: Sequence[Mapping[str, Any]]) -> str:
+    """Return the figures of a JSON file as a table for a page."""
+    fields = Figure.__dataclass_fields__
+    rows = _rows([Found(row["part"], Figure(**{name: row[name] for name in fields})) for row in content])
+    head, *lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, f"|{' --- |' * len(_HEAD)}", *lines])
 
 
-def _p95(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+def as_json(about: Mapping[str, str], found: Sequence[Found], failed: Mapping[str, str]) -> str:
+    """Return everything for programs."""
+    figures = [{"part": one.part, **asdict(one.figure), "reached": one.figure.reached} for one in found]
+    return json.dumps({"machine": dict(about), "figures": figures, "failed": dict(failed)}, indent=2) + "\n"
+
+
+def _rows(found: Sequence[Found]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [_HEAD]
+    part = ""
+    for one in found:
+        figure = one.figure
+        name = one.part if one.part != part else ""
+        rows.append((name, figure.what, figure.where, figure.against, one.today, one.goal, one.reached, figure.detail))
+        part = one.part
+    return rows

@@ -11,13 +11,14 @@ from typing import Any, Self
 from bridge.demo.projects import PROJECT
 from bridge.demo.toms import RESULT_MARKER, Tom, TomSetupError, create_tom
 from bridge.demo.venvs import child_environment
-from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
-from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
+from tests.support.kafka import ApacheKafka, ensure_kafka
+from tests.support.postgres import Postgres, ensure_postgres
+from tests.support.world import GROUP
 
 __all__ = ["PASSWORD", "DurablePostgres", "Inside", "make_tom", "start_kafka", "start_postgres"]
 
 PASSWORD = "bench-admin-pw"
-"""Of ``admin``, in every TOM."""
+"""Of everybody, in every TOM."""
 _SCRIPT = Path(__file__).with_name("inside.py")
 _RUNNER = "import runpy, sys; import django; django.setup(); runpy.run_path(sys.argv[1], run_name='__main__')"
 
@@ -29,24 +30,28 @@ class DurablePostgres(Postgres):
         super()._run(program, *(argument.replace(" -F ", " ") for argument in arguments))
 
 
-def start_postgres(say: Callable[[str], None]) -> DurablePostgres | None:
-    """Start a PostgreSQL, where one can be had."""
-    try:
-        cluster = DurablePostgres(ensure_postgres(say))
-    except PostgresUnavailable as error:
-        say(f"without PostgreSQL: {error}")
-        return None
+def start_postgres(say: Callable[[str], None]) -> DurablePostgres:
+    """Start a PostgreSQL.
+
+    Raises
+    ------
+    PostgresUnavailable
+        If none can be had here.
+    """
+    cluster = DurablePostgres(ensure_postgres(say))
     cluster.start()
     return cluster
 
 
-def start_kafka(directory: Path, say: Callable[[str], None]) -> ApacheKafka | None:
-    """Start an Apache Kafka, where one can be had."""
-    try:
-        kafka = ApacheKafka(directory, ensure_kafka(say))
-    except KafkaUnavailable as error:
-        say(f"without a broker: {error}")
-        return None
+def start_kafka(directory: Path, say: Callable[[str], None]) -> ApacheKafka:
+    """Start an Apache Kafka.
+
+    Raises
+    ------
+    KafkaUnavailable
+        If none can be had here.
+    """
+    kafka = ApacheKafka(directory, ensure_kafka(say))
     directory.mkdir()
     kafka.start()
     return kafka
@@ -55,19 +60,18 @@ def start_kafka(directory: Path, say: Callable[[str], None]) -> ApacheKafka | No
 def make_tom(
     directory: Path, *, version: str, database: str | None, settings: Mapping[str, object], apps: Sequence[str] = ()
 ) -> Tom:
-    """Create a TOM and start it with two workers."""
-    tom = create_tom(
+    """Create a TOM, with the users that `tests.support.world` knows; it is not started."""
+    return create_tom(
         directory,
         version=version,
         name=f"Bench {directory.name}",
-        users={},
+        users=dict.fromkeys(("bridge", "alice"), PASSWORD),
         superusers={"admin": PASSWORD},
+        groups={GROUP: ["bridge"]},
         settings={"DEBUG": False, **settings},
         apps=apps,
         database=database,
     )
-    tom.start()
-    return tom
 
 
 class Inside:

@@ -12,7 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich"}:
             raise
-        sys.exit("tom-bridge: the command line is an extra: pip install 'tom-bridge[cli]'")
+        sys.exit("tom-bridge: the command line is an extra; from a clone: pip install '.[cli]'")
     run()
 
 

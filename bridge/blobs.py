@@ -112,7 +112,9 @@ def _chunks(url: str) -> Iterator[bytes]:
     try:
         import fsspec  # noqa: PLC0415  an extra: tom-bridge[storage]
     except ImportError as error:
-        raise Misconfigured("fetch_from: other addresses than https need: pip install 'tom-bridge[storage]'") from error
+        raise Misconfigured(
+            "fetch_from: other addresses than https need more packages; from a clone: pip install '.[storage]'"
+        ) from error
     try:
         with fsspec.open(url, "rb") as file:
             while chunk := file.read(1 << 20):
@@ -120,7 +122,8 @@ def _chunks(url: str) -> Iterator[bytes]:
     except (FileNotFoundError, PermissionError) as error:
         raise Rejected("fetch_failed", f"the file cannot be had ({type(error).__name__})") from error
     except OSError as error:
-        raise Retryable(f"a data product's file cannot be read ({type(error).__name__})") from error
+        detail = f"a data product's file cannot be read ({type(error).__name__})"
+        raise Retryable(detail, reason="file_unavailable") from error
     except (ImportError, ValueError) as error:
         raise Misconfigured(f"fetch_from: the file system of that address cannot be used: {error}") from error
 
@@ -132,11 +135,13 @@ def _http_chunks(url: str) -> Iterator[bytes]:
         try:
             with http.get(url, timeout=FETCH_SECONDS, allow_redirects=False, stream=True) as response:
                 if response.status_code in {408, 425, 429} or response.status_code >= 500:
-                    raise Retryable(f"a data product's file cannot be fetched now (HTTP {response.status_code})")
+                    detail = f"a data product's file cannot be fetched now (HTTP {response.status_code})"
+                    raise Retryable(detail, reason="file_unavailable")
                 if response.status_code != 200:
                     raise Rejected("fetch_failed", f"the file's address answers HTTP {response.status_code}")
                 yield from response.iter_content(1 << 20)
         except ValueError as error:  # InvalidURL, InvalidSchema and their like
             raise Rejected("fetch_failed", f"the file's address cannot be fetched ({type(error).__name__})") from error
         except requests.RequestException as error:
-            raise Retryable(f"a data product's file cannot be fetched now ({type(error).__name__})") from error
+            detail = f"a data product's file cannot be fetched now ({type(error).__name__})"
+            raise Retryable(detail, reason="file_unavailable") from error

@@ -5,7 +5,9 @@
     BridgeError
     ├─ Poison          this record can never be read           -> dead letter, commit
     ├─ Rejected        the destination refuses this write      -> dead letter, commit
-    ├─ Retryable       it may succeed later                    -> keep the offset, come again
+    ├─ Retryable       it may succeed later                    -> keep the offset, come again, for a limited time
+    │  └─ Away         the whole TOM or broker is away or busy -> everything waits, for as long as it takes
+    ├─ Abandoned       what is worked on is no longer ours     -> stop at once; whoever owns it begins anew
     ├─ Halt            going on would lose or damage data      -> stop this destination
     └─ Misconfigured   a person must change a setting          -> exit code 2
 
@@ -15,7 +17,7 @@ without parsing prose. No message ever carries a secret or a payload.
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["BridgeError", "Halt", "Misconfigured", "Poison", "Rejected", "Retryable"]
+__all__ = ["Abandoned", "Away", "BridgeError", "Halt", "Misconfigured", "Poison", "Rejected", "Retryable"]
 
 
 class BridgeError(Exception):
@@ -60,20 +62,43 @@ class Rejected(BridgeError):
 
 
 class Retryable(BridgeError):
-    """Something that may succeed later: a TOM or a broker that is away, slow or busy.
+    """Something that may succeed later, and that is not known to concern anything else.
 
     Parameters
     ----------
     detail
-        One sentence for a person: what is away and how that showed.
+        One sentence for a person: what failed and how that showed.
     retry_after
         Seconds that the other side asked for, if it did.
+    reason
+        Stable code of the dead letter, if it does not succeed in time.
     """
 
-    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+    def __init__(self, detail: str, retry_after: float | None = None, *, reason: str = "retries_exhausted") -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.reason = reason
+
+
+class Away(Retryable):
+    """A TOM that is away, slow or busy as a whole: nothing else would succeed there either.
+
+    Parameters
+    ----------
+    detail, retry_after
+        As for `Retryable`.
+    broke_off
+        Whether a request was taken and never answered, which may be that request's own fault.
+    """
+
+    def __init__(self, detail: str, retry_after: float | None = None, *, broke_off: bool = False) -> None:
+        super().__init__(detail, retry_after)
+        self.broke_off = broke_off
+
+
+class Abandoned(BridgeError):
+    """An event in work went to another replica, or the service stops: nothing more is written for it here."""
 
 
 class Halt(BridgeError):

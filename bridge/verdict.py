@@ -1,17 +1,27 @@
 """What a TOM's answer means: pure functions over what came back.
 
-Source: measured behaviour of TOM Toolkit 2.32.4 and 3.1.0 . What an endpoint says in a way of its
+Source: measured behaviour of TOM Toolkit 2.32.4 and 3.1.0. What an endpoint says in a way of its
 own (a duplicate datum, a product that exists) is for `bridge.tom.data` and ``bridge.tom.targets``, which ask here for the rest.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bridge.errors import BridgeError, Halt, Rejected, Retryable
+from bridge.errors import Away, BridgeError, Halt, Rejected, Retryable
 
-__all__ = ["Answer", "field_errors", "judge", "says_already_exists", "says_invisible_target"]
+__all__ = [
+    "Answer",
+    "field_errors",
+    "is_from_a_tom",
+    "judge",
+    "retry_after_seconds",
+    "says_already_exists",
+    "says_invisible_target",
+]
 
 _BUSY = {408, 425, 429, 502, 503, 504}
 
@@ -64,23 +74,42 @@ def judge(answer: Answer) -> BridgeError:
     Returns
     -------
     BridgeError
-        `Halt` if the login is refused, `Retryable` if the TOM is busy or away, else `Rejected`.
+        `Halt` if the login is refused, `Away` if the TOM is busy or away, `Retryable` if it fails on a mere question,
+        else `Rejected`. A 500 to a write is `Rejected` as ``tom_error``: whoever wrote has to look whether it is there after
+        all, and whether the TOM can write anything at present.
     """
     asked = f"{answer.method} {answer.path}"
     if answer.is_login_refused:
         return Halt("tom_login", f"{asked}: the TOM does not accept the account (HTTP {answer.status})")
     if answer.status in _BUSY:
-        return Retryable(f"{asked}: the TOM is busy or away (HTTP {answer.status})", answer.retry_after)
+        return Away(f"{asked}: the TOM is busy or away (HTTP {answer.status})", answer.retry_after)
     if 300 <= answer.status < 400:
         detail = f"{asked}: the TOM redirects elsewhere; is BASE_URL its address, with https if it wants that?"
         return Halt("tom_redirects", detail)
     if 200 <= answer.status < 300:
         return Halt("not_a_tom", f"{asked}: a success that is not JSON; is BASE_URL the address of a TOM?")
     if answer.status >= 500 and answer.method == "GET":
-        return Retryable(f"{asked}: the TOM is in trouble (HTTP {answer.status} to a mere question)", answer.retry_after)
+        detail = f"{asked}: the TOM is in trouble (HTTP {answer.status} to a mere question)"
+        return Retryable(detail, reason="tom_error")
     if answer.status >= 500:
         return Rejected("tom_error", f"{asked}: the TOM failed on it (HTTP {answer.status})")
     return Rejected("refused_by_tom", f"{asked}: HTTP {answer.status}: {field_errors(answer.body)}")
+
+
+def is_from_a_tom(answer: Answer) -> bool:
+    """Whether a success looks like a TOM's, and not like that of a proxy or of something else that speaks JSON.
+
+    A list of rows has ``results``; what is one row, or was made, is an object: with its ``id``, but for reduced datums, whose
+    primary key the API does not tell.
+    """
+    body = answer.body
+    if not isinstance(body, Mapping):
+        return False
+    if answer.method == "GET" and answer.path.count("/") == 3:
+        return isinstance(body.get("results"), list)
+    if answer.path.startswith("/api/reduceddatums/"):
+        return "data_type" in body or "already_exists" in body
+    return isinstance(body.get("id"), int) or "already_exists" in body
 
 
 def field_errors(body: Any, most: int = 300) -> str:
@@ -109,3 +138,23 @@ def _flatten(body: Any, prefix: str) -> list[str]:
     if isinstance(body, list):
         return [text for value in body for text in _flatten(value, prefix)]
     return [] if body is None else [f"{prefix}{body}"]
+
+
+def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
+    """Return how long a server asks to be left alone (RFC 9110, section 10.2.3), or None if it does not say.
+
+    Parameters
+    ----------
+    text
+        The header ``Retry-After``: seconds, or a date.
+    now
+        The time of day, with its zone.
+    """
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -21,7 +21,7 @@ HEAD = """\
 
 <!-- Written by docs/generate_cli.py from bridge/cli. Do not edit. -->
 
-`tom-bridge` comes with `pip install 'tom-bridge[cli]'`. Results go to stdout; progress, warnings and log lines to stderr.
+`tom-bridge` comes with `pip install '.[cli]'` from a clone. Results go to stdout; progress, warnings and log lines to stderr.
 
 | exit code | meaning |
 | --- | --- |
@@ -87,7 +87,8 @@ def _command(name: str, function: Callable[..., Any]) -> str:
         rows.append((", ".join(f"`{option}{value}`" for option in names), (info.help or "") + _more(parameter, info)))
     if any(isinstance(info, OptionInfo) for _parameter, info in found):
         usage.append("[OPTIONS]")
-    lines = [f"## {name}", "", (inspect.getdoc(function) or "").partition("\n")[0], "", "```", " ".join(usage), "```"]
+    about = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+    lines = [f"## {name}", "", about, "", "```", " ".join(usage), "```"]
     if rows:
         lines += ["", "| | |", "| --- | --- |", *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)]
     return "\n".join(lines) + "\n"

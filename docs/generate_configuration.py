@@ -8,7 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bridge.settings import ConsumerSettings, EmitterSettings, HermesEntry, StreamEntry, TomEntry
+from bridge.settings import (
+    ConsumerSettings,
+    EmitterSettings,
+    GatewayClient,
+    GatewaySettings,
+    HermesEntry,
+    StreamEntry,
+    TomEntry,
+)
 
 __all__ = ["SECTIONS", "page"]
 
@@ -21,13 +29,14 @@ SECTIONS: Mapping[type[BaseModel], tuple[str, str]] = {
 A Kafka cluster. An entry whose `BASE_URL` begins with `kafka:` is one.
 
 `SOURCE_URL`, `EMIT`, `EMIT_GROUPS`, `HUB` and `DEFAULT_AUTHORS` are for a TOM that emits by itself, in the TOM's `settings.py`;
-see [for TOM administrators](tom-administrators.md). The commands of `tom-bridge` check them, and do not use them.
+see [for TOM administrators](tom-administrators.md). The commands of `tom-bridge` check them, and do not use them, but for
+`DEFAULT_AUTHORS` where they write in Hermes' form (`FORMAT`).
 
 How the bridge logs in is decided in this order:
 
 1. `USERNAME` and `PASSWORD`: SASL_SSL with SCRAM-SHA-512.
 2. Without a `PASSWORD`: hop's own auth file (`hop auth add`), where it has a login for that host. This needs
-   `pip install 'tom-bridge[cli,hop]'`. For a broker on this machine the file counts only if the entry names a user.
+   `pip install '.[cli,hop]'` from a clone. For a broker on this machine the file counts only if the entry names a user.
 3. Neither: plain text, which beyond this machine needs `ALLOW_PLAINTEXT = true`.
 
 If `USER_TOPICS` is not empty, the commands `publish`, `share` and `consume`, and a TOM that emits, take no other topic of this
@@ -46,8 +55,10 @@ one form: scheme and host in lower case, no default port, one slash at the end."
     HermesEntry: (
         "`[DATA_SHARING.<key>]`: Hermes",
         """\
-An entry with `HERMES_API_KEY` or `CREDENTIAL_USERNAME`, as TOM Toolkit has it. It is accepted, so that one `DATA_SHARING`
-serves TOM Toolkit and the bridge. This version does not speak to Hermes, and `check` says so. Further keys are allowed.""",
+An entry with `HERMES_API_KEY` or `CREDENTIAL_USERNAME`, as TOM Toolkit has it. The commands `publish` and `share` take
+`<key>:<topic>` of it for a destination, and so does a TOM that emits, if the entry has `SOURCE_URL`;
+see [sharing to Hermes](hermes.md#sharing-to-hermes). Further keys are allowed, such as TOM Toolkit's `DATA_CONVERTER_CLASS`,
+which the bridge does not use.""",
     ),
     ConsumerSettings: (
         "`[consumers.<key>]`: a consumer",
@@ -56,6 +67,17 @@ One consumer service. Its name is the key of its destination TOM in `DATA_SHARIN
 given.
 
 `max_new_targets_per_hour` is counted by the running process, and begins anew when it is restarted.""",
+    ),
+    GatewaySettings: (
+        "`[gateway]`: the gateway",
+        """\
+[The door for TOMs that speak to Hermes](gateway.md), `tom-bridge gateway`. In a Django settings module it is the dictionary
+`BRIDGE_GATEWAY`.""",
+    ),
+    GatewayClient: (
+        "`[gateway.clients.<name>]`: a client of the gateway",
+        """\
+A TOM that may publish through the gateway; there has to be at least one.""",
     ),
     EmitterSettings: (
         "`TOM_BRIDGE`: a TOM that emits",

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from playwright.sync_api import Browser
 
 from bridge.kafka.embedded import EmbeddedBroker
+from tests.support.browser import BrowserUnavailable, chromium, ensure_chromium
 from tests.support.emitting import Emitters
 from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
 from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
@@ -44,6 +46,17 @@ def postgres() -> Iterator[Postgres]:
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A running Chromium."""
+    try:
+        ensure_chromium()
+    except BrowserUnavailable as error:
+        _not_here(str(error))
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

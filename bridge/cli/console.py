@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bridge.settings import Settings
+from bridge.settings.files import DEFAULT_FILES, settings_file
 from bridge.telemetry import printable
 
 __all__ = [
@@ -20,10 +21,8 @@ __all__ = [
     "warn",
 ]  # fmt: skip
 
-DEFAULT_FILES = ("bridge.toml", "config/bridge.toml")
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, emoji=False)  # a name with ":bomb:" in it has no bomb in it
+err = Console(stderr=True, soft_wrap=True, emoji=False)
 
 ConfigOption = Annotated[
     Path | None,
@@ -40,8 +39,7 @@ def read_settings(config: Path | None, django_settings: str | None) -> Settings:
     """Read the settings that the options name."""
     if django_settings:
         return Settings.from_django(django_settings)
-    found = config or next((Path(name) for name in DEFAULT_FILES if Path(name).is_file()), Path(DEFAULT_FILES[0]))
-    return Settings.from_toml(found)
+    return Settings.from_toml(settings_file(config))
 
 
 @contextmanager
@@ -65,8 +63,9 @@ def counted(count: int, thing: str) -> str:
 
 
 def warn(text: str) -> None:
-    """Say something that a person should know, on stderr."""
-    err.print(f"[yellow]warning:[/] {escape(printable(text))}", highlight=False)
+    """Say something that a person should know, on stderr; one line, whatever others wrote that is in it."""
+    line = printable(text).replace("\n", "\\n")
+    err.print(f"[yellow]warning:[/] {escape(line)}", highlight=False)
 
 
 def print_json(document: object, indent: int | None = None) -> None:

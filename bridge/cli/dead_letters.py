@@ -4,7 +4,6 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,11 +26,11 @@ from bridge.cli.console import (
 from bridge.cli.consuming import DestinationArgument, Parts
 from bridge.codecs import native
 from bridge.codecs.dead_letter import DeadLetter, open_letters
-from bridge.consumer.destination import Destination
-from bridge.consumer.replay import Replay, choose, event_of
+from bridge.consumer.intake import Intake
+from bridge.consumer.replay import Replay, choose
+from bridge.consumer.reporting import joined
 from bridge.errors import Misconfigured, Rejected
 from bridge.events import utc_text
-from bridge.kafka.admin import Admin
 from bridge.kafka.reading import read_to_end
 from bridge.telemetry import printable, set_up_logging
 
@@ -60,14 +59,14 @@ def dead_letters_list(
 ) -> None:
     """List the dead letters that have not come to their end."""
     parts = Parts(read_settings(config, django_settings), destination)
-    letters = choose(_read(parts).values(), **_conditions(reason, target, since, until))
+    letters = choose(_read(parts).values(), intake=parts.intake, **_conditions(reason, target, since, until))
     if as_json:
         for letter in letters:
-            print_json(_summary(letter))
+            print_json(_summary(letter, parts.intake))
         return
     table = Table("id", "time", "reason", "source", "about", "why")
     for letter in letters:
-        about = _summary(letter)
+        about = _summary(letter, parts.intake)
         cells = (letter.id, letter.time[:19], letter.reason, about["source"], about["about"], letter.detail)
         table.add_row(*(escape(printable(str(cell))) for cell in cells))
     if letters:
@@ -87,7 +86,7 @@ def dead_letters_show(
     """Show one dead letter with all that is known of it, as JSON."""
     parts = Parts(read_settings(config, django_settings), destination)
     [letter] = _named(_read(parts), [letter_id], destination)
-    print_json(_document(letter), indent=2)
+    print_json(_document(letter, parts.intake), indent=2)
 
 
 @app.command("replay")
@@ -99,35 +98,26 @@ def dead_letters_replay(
     target: TargetOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
-    beside: Annotated[
-        bool,
-        typer.Option(
-            "--beside-consumer", help="Replay though the consumer runs: its TOM must bear two who write targets at a time."
-        ),
-    ] = False,
     config: ConfigOption = None,
     django_settings: DjangoOption = None,
 ) -> None:
-    """Write dead letters once more. What is refused again is a dead letter again, in the place of the old one."""
+    """Write dead letters once more, also while the consumer runs. What is refused again is a dead letter again, once."""
     conditions = _conditions(reason, target, since, until)
     if not (ids or everything or any(conditions.values())):
         raise Misconfigured("say which dead letters: by id, --reason, --target, --since, --until, or --all")
     set_up_logging()
     parts = Parts(read_settings(config, django_settings), destination)
-    _require_rest(parts, beside=beside)
     found = _read(parts)
-    letters = choose(_named(found, ids, destination) if ids else found.values(), **conditions)
+    letters = choose(_named(found, ids, destination) if ids else found.values(), intake=parts.intake, **conditions)
     ends: Counter[str] = Counter()
-    with closing(parts.session) as session, progress("replaying", len(letters)) as advance:
+    with parts.destination() as (session, writes), progress("replaying", len(letters)) as advance:
         session.connect()
         replay = Replay(
-            name=destination,
-            url=session.url,
-            settings=parts.settings,
-            destination=Destination.build(session, parts.settings),
+            intake=parts.intake,
+            destination=writes,
             letters=parts.dead_letters(),
             now=now,
-            on_event=parts.mark,
+            current=parts.current,
         )
         for letter, outcome in replay.run(letters):
             ends[outcome.end] += 1
@@ -152,8 +142,8 @@ def dead_letters_export(
 ) -> None:
     """Print the dead letters as JSON, one a line, each with its record: key, headers and value in base64."""
     parts = Parts(read_settings(config, django_settings), destination)
-    for letter in choose(_read(parts).values(), **_conditions(reason, target, since, until)):
-        print_json(_document(letter) | {"record": _record(letter)})
+    for letter in choose(_read(parts).values(), intake=parts.intake, **_conditions(reason, target, since, until)):
+        print_json(_document(letter, parts.intake) | {"record": _record(letter)})
 
 
 def _read(parts: Parts) -> dict[str, DeadLetter]:
@@ -165,19 +155,6 @@ def _named(letters: dict[str, DeadLetter], ids: Iterable[str], destination: str)
     if missing:
         raise Rejected("no_such_dead_letter", f"{', '.join(missing)}: see tom-bridge dead-letters list {destination}")
     return [letters[name] for name in dict.fromkeys(ids)]
-
-
-def _require_rest(parts: Parts, *, beside: bool) -> None:
-    """Refuse while the consumer runs: targets of a TOM have one writer at a time."""
-    if beside:
-        return
-    members = Admin(parts.connection).members(parts.group)
-    if members:
-        raise Rejected(
-            "consumer_runs",
-            f"{counted(members, 'consumer')} of {parts.name} at work, and its TOM is to have one writer of targets at a time; "
-            "stop it for the replay, or say --beside-consumer",
-        )
 
 
 def _conditions(reason: list[str] | None, target: str, since: str, until: str) -> dict[str, Any]:
@@ -194,30 +171,30 @@ def _time(option: str, text: str) -> str:
     return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _summary(letter: DeadLetter) -> dict[str, Any]:
-    event = event_of(letter)
+def _summary(letter: DeadLetter, intake: Intake) -> dict[str, Any]:
+    events = intake.events_of(letter)
     return {
         "id": letter.id,
         "time": letter.time,
         "reason": letter.reason,
         "detail": letter.detail,
-        "source": event.source if event else "",
-        "type": event.type if event else "",
-        "about": event.body.subject if event else "",
+        "source": joined(event.source for event in events),
+        "type": joined(event.type for event in events),
+        "about": joined(event.body.subject for event in events),
         "origin": letter.origin,
         "attempts": letter.attempts,
         "replays": letter.replays,
     }
 
 
-def _document(letter: DeadLetter) -> dict[str, Any]:
-    event = event_of(letter)
+def _document(letter: DeadLetter, intake: Intake) -> dict[str, Any]:
     return {
-        **_summary(letter),
+        **_summary(letter, intake),
         "candidates": list(letter.candidates),
         "items": [{"item": item, "reason": reason, "detail": detail} for item, reason, detail in letter.items],
         "left_out_bytes": letter.left_out_bytes,
-        "event": json.loads(native.to_structured(event)) if event else None,
+        "left_out_sha256": letter.left_out_sha256,
+        "events": [json.loads(native.to_structured(event)) for event in intake.events_of(letter)],
     }
 
 

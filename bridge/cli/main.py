@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from bridge import __version__
 from bridge.check import check as run_check
-from bridge.cli import consuming, dead_letters, publishing, schema, topics
+from bridge.cli import consuming, dead_letters, exporting, gateway, observing, publishing, schema, serving, topics
 from bridge.cli.console import ConfigOption, DjangoOption, JsonOption, err, out, print_json, read_settings
 from bridge.errors import BridgeError, Misconfigured
 from bridge.telemetry import printable, set_up_logging
@@ -47,7 +47,7 @@ def _root(
 
 @app.command()
 def check(config: ConfigOption = None, django_settings: DjangoOption = None, as_json: JsonOption = False) -> None:
-    """Check configuration, broker, topics and TOM logins: each line is ok, or says what is wrong and what to do."""
+    """Check configuration, broker, topics, logins and rights: each line is ok, or says what is wrong and what to do."""
     set_up_logging()
     wrong = 0
     colours = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
@@ -65,6 +65,11 @@ def check(config: ConfigOption = None, django_settings: DjangoOption = None, as_
 app.command()(publishing.publish)
 app.command()(consuming.consume)
 app.command()(publishing.share)
+app.command("export")(exporting.export_table)
+app.command()(exporting.plot)
+app.command()(observing.tail)
+app.command()(gateway.gateway)
+app.command()(serving.serve)
 
 
 @app.command()

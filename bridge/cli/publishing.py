@@ -1,4 +1,4 @@
-"""``publish`` and ``share``: events from a file, or from a TOM's API, to a topic."""
+"""``publish`` and ``share``: events from a file, or from a TOM's API, to a topic of a stream or of Hermes."""
 
 import sys
 from collections.abc import Iterator
@@ -13,10 +13,7 @@ from bridge.cli.console import ConfigOption, DjangoOption, counted, now, out, pr
 from bridge.codecs import native
 from bridge.errors import Misconfigured, Poison
 from bridge.events import ListMember, ShareBody, ShareEvent, TargetListShared, TomIdentity
-from bridge.kafka.admin import Admin
-from bridge.kafka.connection import Connection, connect_settings
-from bridge.kafka.embedded import EmbeddedBroker
-from bridge.kafka.publisher import Publisher
+from bridge.publishing import Destination
 from bridge.settings import DEFAULT_TOM_NAME, Settings
 from bridge.telemetry import set_up_logging
 from bridge.tom.reading import TomReader
@@ -35,10 +32,10 @@ def publish(
 ) -> None:
     """Validate share events and publish them. Nothing is published if one of them is wrong."""
     set_up_logging()
-    stream, place = read_settings(config, django_settings).stream_topic(to)
-    connection = connect_settings(place.stream, stream)
-    events = list(read_events(file))
-    count = _publish(connection, place.topic, events)
+    with closing(Destination(read_settings(config, django_settings), to, warn=warn)) as destination:
+        events = list(read_events(file))
+        with progress("publishing events", len(events)) as advance:
+            count = destination.publish(events, on_published=advance)
     out.print(f"{counted(count, 'event')} published to {to}")
 
 
@@ -54,11 +51,9 @@ def share(
     """Read targets of a TOM through its API, and publish them with their data. Nothing has to be installed there."""
     set_up_logging()
     settings = read_settings(config, django_settings)
-    stream, place = settings.stream_topic(to)
     entry = settings.tom(tom)
     identity = _identity(settings, tom, entry.DISPLAY_NAME, entry.BASE_URL)
-    connection = connect_settings(place.stream, stream)
-    with closing(TomSession(tom, entry)) as session:
+    with closing(Destination(settings, to, warn=warn)) as destination, closing(TomSession(tom, entry)) as session:
         reader = TomReader(session=session, tom=identity, submitter=entry.USERNAME, warn=warn)
         rows = [reader.find(name) for name in targets]
         rows = list({row["id"]: row for row in rows}.values())
@@ -68,10 +63,11 @@ def share(
             for number, row in enumerate(rows, 1):
                 bodies += reader.read(row, lists=lists, with_data=not no_data)
                 advance(number)
-    if list_name:
-        members = tuple(ListMember(name=row["name"], primary_key=row["id"]) for row in rows)
-        bodies.append(TargetListShared(tom=identity, submitter=entry.USERNAME, name=list_name, members=members))
-    count = _publish(connection, place.topic, [native.new_event(body, now=now()) for body in bodies])
+        if list_name:
+            members = tuple(ListMember(name=row["name"], primary_key=row["id"]) for row in rows)
+            bodies.append(TargetListShared(tom=identity, submitter=entry.USERNAME, name=list_name, members=members))
+        with progress("publishing events", len(bodies)) as advance:
+            count = destination.publish([native.new_event(body, now=now()) for body in bodies], on_published=advance)
     out.print(f"{counted(len(rows), 'target')} shared: {counted(count, 'event')} published to {to}")
 
 
@@ -108,15 +104,3 @@ def _identity(settings: Settings, key: str, name: str, url: str) -> TomIdentity:
         return TomIdentity(name=name, url=url)
     except ValidationError as error:
         raise Misconfigured(f"{where}: {error.errors(include_url=False, include_input=False)[0]['msg']}") from error
-
-
-def _publish(connection: Connection, topic: str, events: list[ShareEvent]) -> int:
-    try:
-        records = [native.encode(event) for event in events]
-    except ValueError as error:
-        raise Poison("too_large", f"nothing was published: {error}") from error
-    if Admin(connection).is_embedded():
-        EmbeddedBroker.guard(sum(record.size for record in records))
-    publisher = Publisher(connection)
-    with progress("publishing events", len(events)) as advance:
-        return publisher.publish(topic, records, on_delivered=advance)

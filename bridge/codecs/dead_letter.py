@@ -15,11 +15,13 @@
 ``dead_letter_resolves``              id of the letter that this record, which is none itself, is the end of
 ====================================  ==============================================================================
 
-A letter's id is ``<partition>-<offset>`` on the dead-letter topic.
+A letter's id is ``<partition>-<offset>`` on the dead-letter topic. A consumer that is killed between publishing a letter and
+committing its record makes a second letter of that record: the latest takes the place of the earlier ones.
 """
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +33,9 @@ from bridge.events import utc_text
 __all__ = ["PREFIX", "DeadLetter", "letter_id", "open_letters", "resolution"]
 
 PREFIX = "dead_letter_"
+
+_Place = tuple[int, int]
+"""Partition and offset on the dead-letter topic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +56,8 @@ class DeadLetter:
         Numbers of the datums that were refused, or None if it is not only datums.
     record
         The record as it came; without a value if that was left out.
-    left_out_bytes
-        Size of a value that was left out; 0: nothing was.
+    left_out_bytes, left_out_sha256
+        Size and SHA-256 of a value that was left out; 0 and empty: nothing was.
     """
 
     id: str
@@ -68,6 +73,20 @@ class DeadLetter:
     datums: frozenset[int] | None
     record: Record
     left_out_bytes: int
+    left_out_sha256: str
+
+    @property
+    def topic(self) -> str:
+        """The topic that the record came from."""
+        return self.origin.rpartition("[")[0]
+
+    @property
+    def moment(self) -> datetime | None:
+        """When it became one, or None if that cannot be read."""
+        try:
+            return datetime.fromisoformat(self.time)
+        except ValueError:
+            return None
 
 
 def letter_id(consumed: ConsumedRecord) -> str:
@@ -103,12 +122,24 @@ def open_letters(records: Iterable[ConsumedRecord], *, destination: str) -> dict
         Name of the consumer.
     """
     letters, ended = dict[str, DeadLetter](), set[str]()
+    places = defaultdict[tuple[object, ...], dict[_Place, bool]](dict)
     for consumed in records:
         texts = _texts(consumed.record)
         ended |= {texts[name] for name in ("resolves", "replaces") if name in texts}
         if "reason" in texts and texts.get("destination") == destination:
-            letters[letter_id(consumed)] = _letter(consumed, texts)
+            letter = letters[letter_id(consumed)] = _letter(consumed, texts)
+            # The origin alone does not tell: after a topic was made anew, another record stands there.
+            about = (letter.origin, letter.record, letter.left_out_bytes, letter.left_out_sha256)
+            places[about][consumed.partition, consumed.offset] = bool(letter.origin) and "replaces" not in texts
+    for of_one_record in places.values():
+        ended |= _earlier_copies(of_one_record)
     return {name: letter for name, letter in letters.items() if name not in ended}
+
+
+def _earlier_copies(places: Mapping[_Place, bool]) -> set[str]:
+    """Return the ids of one record's letters before the last that came straight from its topic; ``places`` says which did."""
+    last = max((place for place, straight in places.items() if straight), default=(-1, -1))
+    return {f"{partition}-{offset}" for partition, offset in places if (partition, offset) < last}
 
 
 def _letter(consumed: ConsumedRecord, texts: Mapping[str, str]) -> DeadLetter:
@@ -129,6 +160,7 @@ def _letter(consumed: ConsumedRecord, texts: Mapping[str, str]) -> DeadLetter:
         datums=frozenset(number for number in numbers if isinstance(number, int)) if numbers is not None else None,
         record=Record(key=record.key, value=record.value, headers=kept),
         left_out_bytes=_number(texts, "left_out_bytes"),
+        left_out_sha256=texts.get("left_out_sha256", ""),
     )
 
 
@@ -145,6 +177,6 @@ def _number(texts: Mapping[str, str], name: str) -> int:
 def _json(texts: Mapping[str, str], name: str) -> list[Any] | None:
     try:
         found = json.loads(texts.get(name, "null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # not written by us
     return found if isinstance(found, list) else None

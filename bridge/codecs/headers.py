@@ -12,9 +12,11 @@ from bridge.codecs.record import Headers, header
 from bridge.errors import Poison
 from bridge.events import ShareEvent, utc_text
 
-__all__ = ["Attributes", "encode_headers", "header_texts", "read_attributes", "schema_name"]
+__all__ = ["Attributes", "encode_headers", "header_texts", "read_attributes", "schema_name", "shown"]
 
 SPEC_VERSION = "1.0"
+MOST_SHOWN = 100
+"""Characters of what a sender wrote that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,20 +58,12 @@ def read_attributes(texts: dict[str, str]) -> Attributes:
     Poison
         If a required one is missing or malformed, or the specification's version is not 1.x.
     """
-    missing = [name for name in ("specversion", "id", "source", "type") if not texts.get(name)]
+    missing = [name for name in ("specversion", "id", "source", "type", "time") if not texts.get(name)]
     if missing:
         raise Poison("missing_attributes", f"CloudEvents attributes missing: {', '.join(missing)}")
     if not texts["specversion"].startswith("1."):
         raise Poison("cloudevents_version", "only CloudEvents 1.x is understood")
-    try:
-        return Attributes(
-            id=UUID(texts["id"]),
-            type=texts["type"],
-            source=texts["source"],
-            time=_read_time(texts.get("time", "")),
-        )
-    except ValueError as error:
-        raise Poison("bad_attributes", f"CloudEvents attributes malformed: {error}") from error
+    return Attributes(id=_read_id(texts["id"]), type=texts["type"], source=texts["source"], time=_read_time(texts["time"]))
 
 
 def header_texts(headers: Headers) -> dict[str, str] | None:
@@ -88,15 +82,31 @@ def header_texts(headers: Headers) -> dict[str, str] | None:
             try:
                 texts.setdefault(name.removeprefix("ce_"), value.decode())
             except UnicodeDecodeError as error:
-                raise Poison("bad_attributes", f"header {name} is not UTF-8") from error
+                raise Poison("bad_attributes", f"header {shown(name)} is not UTF-8") from error
     return texts
 
 
-def _read_time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("time has no time zone")
+def shown(text: str) -> str:
+    """Return a text as a message may repeat it: in quotes, short, without anything that moves a cursor."""
+    return repr(text) if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]!r}..."
+
+
+def _read_id(text: str) -> UUID:
     try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("time outside the years 1 to 9999") from None
+        return UUID(text)
+    except ValueError:
+        raise Poison("bad_attributes", "the CloudEvents attribute id is not a UUID") from None
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # their words repeat the text
+        pass
+    raise Poison(
+        "bad_attributes",
+        "the CloudEvents attribute time is not a time in ISO 8601 with its zone, such as 2026-11-23T04:30:00Z, "
+        "in the years 1 to 9999",
+    )

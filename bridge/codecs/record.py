@@ -1,6 +1,7 @@
 """Kafka records as plain values, so that decisions about them need no broker."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 __all__ = ["ConsumedRecord", "Headers", "Record", "header"]
 
@@ -39,6 +40,14 @@ class ConsumedRecord:
     partition: int
     offset: int
     timestamp_ms: int
+
+    @property
+    def time(self) -> datetime | None:
+        """When it was written, as far as the broker says; None if it says nothing, or a number beyond the year 9999."""
+        try:  # whoever publishes may write any number, and the broker takes it
+            return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC) if self.timestamp_ms > 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
 
     @property
     def next_offset(self) -> int:

@@ -1,17 +1,19 @@
 """The dead-letter topic of a consumer: what could not be written goes there, and what became of it later."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 
 from bridge.blobs import sha256
-from bridge.codecs.dead_letter import DeadLetter, resolution
+from bridge.codecs.dead_letter import DeadLetter, open_letters, resolution
 from bridge.codecs.record import ConsumedRecord, Record
+from bridge.consumer.intake import Intake
 from bridge.consumer.outcome import Outcome
-from bridge.errors import BridgeError, Halt
-from bridge.events import utc_text
+from bridge.errors import BridgeError, Halt, Retryable
+from bridge.events import TargetShared, utc_text
 from bridge.kafka.publisher import Publisher
 
-__all__ = ["DeadLetters", "dead_letter"]
+__all__ = ["DeadLetters", "dead_letter", "refused_target_keys"]
 
 MOST_ITEMS = 200
 """How many candidates, and how many refused items, a dead letter names."""
@@ -60,8 +62,11 @@ def dead_letter(
             [[failure.item, failure.reason, failure.detail] for failure in outcome.failures[:MOST_ITEMS]], ensure_ascii=False
         ),
         "dead_letter_datums": _numbers(outcome),
+        "dead_letter_left_out_bytes": str(replayed.left_out_bytes) if replayed and replayed.left_out_bytes else "",
+        "dead_letter_left_out_sha256": replayed.left_out_sha256 if replayed else "",
     }
-    own = tuple((name, text.encode()) for name, text in texts.items() if text not in ("", "[]"))
+    # A TOM may answer with half a character, which UTF-8 has no bytes for.
+    own = tuple((name, text.encode(errors="backslashreplace")) for name, text in texts.items() if text not in ("", "[]"))
     kept = tuple((name, value) for name, value in consumed.record.headers if not name.startswith("dead_letter_"))
     return Record(key=consumed.record.key, value=consumed.record.value, headers=kept + own)
 
@@ -86,7 +91,15 @@ def _without_contents(letter: Record) -> Record:
     )
     ours = tuple(h for h in letter.headers if h[0].startswith("dead_letter_") and len(h[1]) <= OWN_HEADER_BYTES)
     theirs = [h for h in letter.headers if not h[0].startswith("dead_letter_") and len(h[0]) + len(h[1]) <= KEPT_HEADER_BYTES]
-    return Record(key=(letter.key or b"")[:KEPT_HEADER_BYTES], value=None, headers=(*theirs[:KEPT_HEADERS], *ours, *about))
+    key = None if letter.key is None else letter.key[:KEPT_HEADER_BYTES]
+    return Record(key=key, value=None, headers=(*theirs[:KEPT_HEADERS], *ours, *about))
+
+
+def refused_target_keys(records: Iterable[ConsumedRecord], *, destination: str, intake: Intake) -> frozenset[str]:
+    """Return the keys of the targets whose event is a dead letter, from all that the dead-letter topic has."""
+    letters = open_letters(records, destination=destination).values()
+    events = (event for letter in letters for event in intake.events_of(letter))
+    return frozenset(event.body.partition_key for event in events if isinstance(event.body, TargetShared))
 
 
 class DeadLetters:
@@ -121,37 +134,35 @@ class DeadLetters:
         Raises
         ------
         Halt
-            If the broker does not take it. The record must not be committed then.
+            If the broker refuses it. The record must not be committed then.
+        Retryable
+            If the broker is away, or took it without saying so in time. Nor must it then, but it may be offered again.
         """
         letter = dead_letter(consumed, outcome, destination=self._destination, now=now, attempts=attempts, replayed=replayed)
-        try:
-            self._send(letter)
-        except Halt as error:
-            if error.reason != "too_large_for_topic":
-                raise
-            for smaller in (_with_short_headers(letter), _without_contents(letter)):
-                try:
-                    self._send(smaller)
-                except Halt as again:
-                    if again.reason != "too_large_for_topic" or smaller.value is None:
-                        raise
-                else:
-                    return
+        for shorten in (lambda whole: whole, _with_short_headers):
+            try:
+                self._send(shorten(letter))
+            except Halt as error:
+                if error.reason != "too_large_for_topic":
+                    raise
+            else:
+                return
+        self._send(_without_contents(letter))
 
     def resolve(self, letter: DeadLetter, outcome: Outcome, *, now: datetime) -> None:
         """Say on the topic that a letter has come to its end.
 
         Raises
         ------
-        Halt
-            If the broker does not take that.
+        Halt, Retryable
+            If the broker does not take that, or not now.
         """
         self._send(resolution(letter, outcome=outcome.end, now=now))
 
     def _send(self, letter: Record) -> None:
         try:
             self._publisher.publish(self._topic, [letter])
-        except Halt:
+        except (Halt, Retryable):
             raise
         except BridgeError as error:
             raise Halt("dead_letter_refused", f"the dead-letter topic {self._topic} does not take it: {error}") from error

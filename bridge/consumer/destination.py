@@ -1,13 +1,15 @@
 """One destination TOM, as the pipeline sees it: an admitted event goes in, an outcome comes out."""
 
+import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
 
 from bridge import blobs
+from bridge.consumer.hands import Hands
 from bridge.consumer.outcome import Outcome, refused, skipped
-from bridge.errors import Rejected, Retryable
+from bridge.consumer.turns import Turns
+from bridge.errors import BridgeError, Rejected, Retryable
 from bridge.events import (
     DataProductShared,
     ReducedDatumsShared,
@@ -16,6 +18,7 @@ from bridge.events import (
     TargetShared,
 )
 from bridge.settings import ConsumerSettings
+from bridge.tom.backfill import BackfillWriter
 from bridge.tom.data import DataWriter
 from bridge.tom.lists import TargetLists
 from bridge.tom.matching import Matcher
@@ -30,8 +33,9 @@ REFUSED_TARGETS = 100_000
 """How many targets that were refused are remembered, so that their data is held and not skipped."""
 
 HOUR_SECONDS = 3600.0
-FETCH_TRIES = 3
-"""How often a file that lies elsewhere is asked for."""
+
+FETCH_TRIES = 8
+"""How often a file that lies elsewhere is asked for, before the datums that came with it are written without it."""
 
 DatumBody = ReducedDatumsShared | DataProductShared
 
@@ -74,45 +78,72 @@ class NewTargets:
         self._made.setdefault(source, deque()).append(self._clock())
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Writes admitted events into one TOM.
+class RefusedTargets:
+    """Targets that were refused, so that their data is held and not skipped; safe to use from many threads.
 
     Parameters
     ----------
-    settings
-        What the consumer may do.
-    matcher, targets, data
-        The TOM's doors.
-    dry_run
-        Whether nothing is written, and outcomes say what would be.
-    refused_targets
-        Keys of targets whose event was refused.
-    new_targets
-        Counts the targets that each source made.
-    planned_targets
-        In a dry run, keys of the targets that would have been created.
-    fetch_tries
-        How often a file that lies elsewhere could not be fetched, by its SHA-256.
+    keys
+        Those that are known from before.
     """
 
-    settings: ConsumerSettings
-    matcher: Matcher
-    targets: TargetWriter
-    data: DataWriter
-    dry_run: bool
-    refused_targets: "OrderedDict[str, None]"
-    new_targets: "NewTargets"
-    planned_targets: set[str] = field(default_factory=set)
-    fetch_tries: dict[str, int] = field(default_factory=dict)
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._keys: OrderedDict[str, None] = OrderedDict.fromkeys(keys)
 
-    @classmethod
-    def build(cls, session: TomSession, settings: ConsumerSettings, *, dry_run: bool = False) -> "Destination":
-        """Build a destination and everything it needs around a session."""
-        matcher = Matcher(session, max_separation_arcsec=settings.max_separation_arcsec)
-        targets = TargetWriter(
+    def __contains__(self, key: str) -> bool:
+        with self._lock:
+            return key in self._keys
+
+    def add(self, key: str) -> None:
+        """Remember one."""
+        with self._lock:
+            self._keys[key] = None
+            while len(self._keys) > REFUSED_TARGETS:
+                self._keys.popitem(last=False)
+
+    def remove(self, key: str) -> None:
+        """Forget one, if it is there."""
+        with self._lock:
+            self._keys.pop(key, None)
+
+
+class Destination:
+    """Writes admitted events into one TOM; safe to use from many threads.
+
+    Parameters
+    ----------
+    session
+        The TOM.
+    settings
+        What the consumer may do.
+    turns
+        Who may write at which moment.
+    hands
+        Who help to write the datums of one event.
+    refused_targets
+        Keys of targets whose event was refused before.
+    dry_run
+        Whether nothing is written, and outcomes say what would be.
+    """
+
+    def __init__(
+        self,
+        session: TomSession,
+        settings: ConsumerSettings,
+        *,
+        turns: Turns,
+        hands: Hands,
+        refused_targets: Iterable[str] = (),
+        dry_run: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._turns = turns
+        self._dry_run = dry_run
+        self._matcher = Matcher(session, max_separation_arcsec=settings.max_separation_arcsec)
+        self._targets = TargetWriter(
             session=session,
-            matcher=matcher,
+            matcher=self._matcher,
             lists=TargetLists(session),
             permissions=settings.permissions,
             groups=settings.groups,
@@ -120,11 +151,18 @@ class Destination:
             imported_list_for_all=settings.imported_list_for == "all",
             accept_lists="target_lists" in settings.accept,
         )
-        data = DataWriter(session=session, original_source=settings.source_name == "original")
-        limit = NewTargets(settings.max_new_targets_per_hour)
-        return cls(settings, matcher, targets, data, dry_run, OrderedDict(), limit)
+        original = settings.source_name == "original"
+        self._data = DataWriter(session=session, original_source=original, each=hands.each)
+        files = BackfillWriter(session=session, one_by_one=self._data, original_source=original, each=hands.each)
+        self._datums = files if settings.backfill == "products" else self._data
+        self._new_targets = NewTargets(settings.max_new_targets_per_hour)
+        self._refused = RefusedTargets(refused_targets)
+        self._planned: set[str] = set()
+        self._fetch_tries: dict[str, int] = {}
 
-    def write(self, event: ShareEvent, *, only: Collection[int] | None = None) -> Outcome:
+    def write(
+        self, event: ShareEvent, *, only: Collection[int] | None = None, so_far: Callable[[int], Written] | None = None
+    ) -> Outcome:
         """Write an event.
 
         Parameters
@@ -133,91 +171,129 @@ class Destination:
             Admitted.
         only
             Numbers of the reduced datums that are to be written; all, if it is None.
+        so_far
+            Given the target's primary key, returns what earlier attempts wrote into it, to be gone on with.
 
         Raises
         ------
         Retryable, Halt
             If the TOM is away, or must not be written to any more. What the TOM refuses is an outcome.
+        Abandoned
+            If the event is to be given up.
         """
         body = event.body
         try:
             if isinstance(body, TargetShared):
                 return self._write_target(event, body)
             if isinstance(body, ReducedDatumsShared | DataProductShared):
-                return self._write_data(event, body, only)
+                return self._write_data(event, body, only, so_far or (lambda target_id: Written(target_id=target_id)))
         except Rejected as error:
             if isinstance(body, TargetShared):
-                self._remember_refused(body.partition_key)
+                self.note_refused(event)
             return refused(error.reason, error.detail, error.candidates)
+        except BridgeError:
+            raise
+        except Exception:
+            self.note_refused(event)
+            raise
         raise AssertionError(f"{event.type} was admitted, but nothing writes it")
 
+    def note_refused(self, event: ShareEvent) -> None:
+        """Note that an event is going to be a dead letter: if it is a target, its data is held from now on."""
+        if isinstance(event.body, TargetShared):
+            self._refused.add(event.body.partition_key)
+
     def _write_target(self, event: ShareEvent, body: TargetShared) -> Outcome:
-        known = self.matcher.find(body.target)
-        if self.dry_run:
+        if self._dry_run:
+            known = self._matcher.find(body.target, confirmed=True)
             if known is None:
-                self.planned_targets.add(body.partition_key)
+                self._planned.add(body.partition_key)
             what = f"add to target {known.id} {known.identity.name!r}" if known else f"create target {body.target.name!r}"
             return Outcome(end="would_write", detail=what)
-        if known is None:
-            self.new_targets.allow(body.tom.url)
-        written = self.targets.write(body, known, event_time=event.time)
-        if written.created:
-            self.new_targets.add(body.tom.url)
-        self.refused_targets.pop(body.partition_key, None)
-        if written.changed:
-            self.matcher.forget(body.target)
+        with self._turns.targets():
+            written = self._create_or_add(event, body)
+        self._refused.remove(body.partition_key)
         return Outcome.of(written)
 
-    def _write_data(self, event: ShareEvent, body: DatumBody, only: Collection[int] | None) -> Outcome:
-        known = self.matcher.find(body.target)
+    def _create_or_add(self, event: ShareEvent, body: TargetShared) -> Written:
+        """Look for the target and write it, while nobody else does."""
+        known = self._matcher.find(body.target, certain=True)
+        if known is None:
+            self._new_targets.allow(body.tom.url)
+        written = self._targets.write(body, known, event_time=event.time)
+        if written.created:
+            self._new_targets.add(body.tom.url)
+        if written.changed:
+            self._matcher.note(body.target, written.target_id, created=written.created)
+        return written
+
+    def _write_data(
+        self, event: ShareEvent, body: DatumBody, only: Collection[int] | None, so_far: Callable[[int], Written]
+    ) -> Outcome:
+        # A file is looked for at the TOM by its target's name; for datums a match may be believed without a question.
+        by_name = isinstance(body, DataProductShared) or self._settings.backfill == "products"
+        known = self._matcher.find(body.target, confirmed=by_name)
+        try:
+            return self._write_data_of(known, event, body, only, so_far)
+        except Rejected as error:
+            if known is None or error.reason != "target_not_changeable":
+                raise
+            other = self._matcher.find(body.target, confirmed=True)
+            if other is not None and other.id == known.id:
+                raise  # it is there: the account has no right to change it
+        return self._write_data_of(other, event, body, only, so_far)
+
+    def _write_data_of(
+        self,
+        known: KnownTarget | None,
+        event: ShareEvent,
+        body: DatumBody,
+        only: Collection[int] | None,
+        so_far: Callable[[int], Written],
+    ) -> Outcome:
+        """Write data into the target that was found for it, or do what is to be done if there is none."""
         made: Written | None = None
-        if known is None and body.partition_key not in self.planned_targets:
-            if body.partition_key in self.refused_targets:
+        if known is None and body.partition_key not in self._planned:
+            if body.partition_key in self._refused:
                 return refused("target_refused", "its target was refused just before; replay both once that is solved")
-            if self.settings.unmatched == "skip":
+            if self._settings.unmatched == "skip":
                 return skipped("unmatched", f"no target {body.target.name!r} there")
-            if self.settings.unmatched == "hold":
+            if self._settings.unmatched == "hold":
                 return refused("unmatched", f"no target {body.target.name!r} there yet; replay it once there is one")
-            if not self.dry_run:
+            if not self._dry_run:
                 made = self._create_from_identity(event, body)
-                known = self.matcher.find(body.target)
-        if self.dry_run or known is None:
+                known = self._matcher.find(body.target)
+        if self._dry_run or known is None:
             where = f"target {known.id} {known.identity.name!r}" if known else f"new target {body.target.name!r}"
             what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"
             return Outcome(end="would_write", detail=f"{what} into {where}")
-        self.targets.set_zeros(body.target, known)
-        written = self._write_into(body, known, only)
+        if self._targets.set_zeros(body.target, known):
+            self._matcher.forget(body.target)
+        written = self._write_into(body, known, only, so_far(known.id))
         if made is not None:
             written.failures += made.failures
             written.notes += made.notes
         return Outcome.of(written)
 
-    def _write_into(self, body: DatumBody, known: KnownTarget, only: Collection[int] | None) -> Written:
+    def _write_into(self, body: DatumBody, known: KnownTarget, only: Collection[int] | None, written: Written) -> Written:
         if isinstance(body, ReducedDatumsShared):
-            return self.data.write_datums(body.datums, shared=body, known=known, only=only)
+            return self._datums.write_datums(body.datums, shared=body, known=known, only=only, written=written)
 
         def fetch() -> bytes:
-            allowed, most_bytes = self.settings.fetch_from, self.settings.max_product_bytes
+            allowed, most_bytes = self._settings.fetch_from, self._settings.max_product_bytes
+            tries = self._fetch_tries.pop(body.product.sha256, 0) + 1
             try:
                 return blobs.fetch(body.product, allowed=allowed, most_bytes=most_bytes)
             except Retryable as error:
-                # Where the file lies is not the destination: its being away must not hold up everybody's events.
-                tries = self.fetch_tries[body.product.sha256] = self.fetch_tries.get(body.product.sha256, 0) + 1
                 if tries < FETCH_TRIES:
+                    self._fetch_tries[body.product.sha256] = tries
                     raise
                 raise Rejected("file_unavailable", f"{error.detail}, {tries} times; replay it later") from error
 
-        return self.data.write_product(body, fetch, known=known)
+        return self._data.write_product(body, fetch, known=known)
 
     def _create_from_identity(self, event: ShareEvent, body: DatumBody) -> Written:
         target = Target.model_validate(body.target.model_dump())
-        self.new_targets.allow(body.tom.url)
         as_shared = TargetShared(tom=body.tom, hops=body.hops, submitter=body.submitter, target=target)
-        made = self.targets.write(as_shared, None, event_time=event.time)
-        self.new_targets.add(body.tom.url)
-        return made
-
-    def _remember_refused(self, key: str) -> None:
-        self.refused_targets[key] = None
-        while len(self.refused_targets) > REFUSED_TARGETS:
-            self.refused_targets.popitem(last=False)
+        with self._turns.targets():
+            return self._create_or_add(event, as_shared)

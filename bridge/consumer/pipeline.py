@@ -1,65 +1,54 @@
-"""The consumer's loop: take a record, decide, write, and only then commit."""
+"""The consumer's loop: take records, have them written, and commit what is done with.
+
+One thread, this one, speaks with the broker and keeps the books (`bridge.consumer.books`); workers write
+(`bridge.consumer.workers`). An offset is committed only when every record before it is written, skipped by policy, or
+acknowledged in the dead-letter topic.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
-from itertools import count
+from queue import Empty
 from threading import Event as Signal
-from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from bridge.codecs import native
 from bridge.codecs.record import ConsumedRecord
-from bridge.consumer.admission import admit
-from bridge.consumer.outcome import Outcome, refused, skipped
-from bridge.errors import BridgeError, Poison, Retryable
-from bridge.events import ShareEvent
+from bridge.consumer.books import Books
+from bridge.consumer.doors import Letters, Records
+from bridge.consumer.gate import LONGEST_PAUSE_SECONDS, Gate
+from bridge.consumer.intake import Intake
+from bridge.consumer.lanes import Lanes
+from bridge.consumer.refusals import End, Refusals
+from bridge.consumer.reporting import Reporter
+from bridge.consumer.work import Work, lane_keys
+from bridge.consumer.workers import Ended, Workers
+from bridge.errors import Retryable
+from bridge.ledger import Ledger, Partition
+from bridge.metrics import Metrics
 from bridge.settings import ConsumerSettings
 
-__all__ = ["Letters", "Pipeline", "Records", "Writes"]
+__all__ = ["Pipeline"]
 
-POLL_SECONDS = 0.5
-"""How long one look for a record blocks; a stop is noticed within it."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
-"""Pauses while the destination is away double from the first to the longest."""
+POLL_SECONDS = 0.1
+"""How long one look for a record blocks; a stop, and what is done with, is noticed within it."""
+COMMIT_SECONDS = 1.0
+"""How often what is done with is committed."""
+COMMIT_RECORDS = 500
+"""After how many records it is committed sooner."""
+OBSERVE_SECONDS = 1.0
+"""How often lag and the like are measured."""
 DRAIN_ATTEMPTS = 5
-"""A drain gives up on a destination that is away after so many attempts, since somebody waits for it."""
-
-
-class Records(Protocol):
-    """Where records come from: `bridge.kafka.subscription.Subscription`."""
-
-    @property
-    def drained(self) -> bool:
-        """Whether the present end is reached."""
-
-    def poll(self, timeout_seconds: float, /) -> ConsumedRecord | None:
-        """Return the next record, or None."""
-
-    def hold(self, seconds: float, /, *, until: Callable[[], bool]) -> None:
-        """Stay a member of the group for some seconds without taking records."""
-
-    def owns(self, record: ConsumedRecord, /) -> bool:
-        """Whether the record's partition is still this member's."""
-
-    def commit(self, record: ConsumedRecord, /) -> bool:
-        """Commit everything up to and including the record; False if its partition is no longer this member's."""
-
-
-class Writes(Protocol):
-    """Where admitted events go: `bridge.consumer.destination.Destination`."""
-
-    def write(self, event: ShareEvent, /, *, only: Collection[int] | None = None) -> Outcome:
-        """Write an event; or, of its datums, only those with these numbers."""
-
-
-class Letters(Protocol):
-    """Where dead letters go: `bridge.consumer.dead_letters.DeadLetters`."""
-
-    def add(self, consumed: ConsumedRecord, outcome: Outcome, /, *, now: datetime, attempts: int) -> None:
-        """Publish a dead letter and wait until the broker has it."""
+"""A drain gives up on a destination or broker that is away after so many attempts, since somebody waits for it."""
+LET_FINISH_SECONDS = 5.0
+"""How long events in work may go on when their partition is to go, or the service is to stop; then they are given up."""
+GIVE_UP_SECONDS = 10.0
+"""How long those that were given up may take to notice: as a rule one request."""
+MOST_AT_ONCE = 500
+"""How many records are taken, where so many wait, before what is done with is seen to."""
+MOST_KEPT = 20
+"""How many times ``max_in_flight`` records may be taken, all but one of them finished: so many a crash may repeat."""
 
 
 class Pipeline:
@@ -67,55 +56,77 @@ class Pipeline:
 
     Parameters
     ----------
-    name, url
-        The destination: the consumer's name and the TOM's URL.
+    intake
+        What reads records.
     settings
         What it may do.
-    records, destination, dead_letters
+    records, dead_letters
         Its doors; without ``dead_letters`` (a dry run) nothing is published, and nothing is committed.
-    now
-        The time of day, in UTC.
-    log
-        Where the line of each event goes.
-    on_event
-        Told the event that is being worked on, or None after it; marks the requests.
+    lanes, gate, workers
+        What writes.
+    reporter, metrics, log
+        Where it tells of itself.
+    now, clock
+        The time of day, in UTC, and monotonic seconds.
+    on_idle
+        Called when the group has given all partitions to others.
     """
 
     def __init__(
         self,
         *,
-        name: str,
-        url: str,
+        intake: Intake,
         settings: ConsumerSettings,
         records: Records,
-        destination: Writes,
         dead_letters: Letters | None,
-        now: Callable[[], datetime],
+        lanes: Lanes,
+        gate: Gate,
+        workers: Workers,
+        reporter: Reporter,
+        metrics: Metrics,
         log: FilteringBoundLogger,
-        on_event: Callable[[ShareEvent | None], None] = lambda _event: None,
+        now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
-        self._name = name
-        self._url = url
+        self._intake = intake
         self._settings = settings
         self._records = records
-        self._destination = destination
-        self._dead_letters = dead_letters
-        self._now = now
+        self._lanes = lanes
+        self._gate = gate
+        self._workers = workers
+        self._metrics = metrics
         self._log = log
-        self._on_event = on_event
-        self._gone = 0
+        self._now = now
+        self._clock = clock
+        self._on_idle = on_idle
+        self._ledger = Ledger()
+        self._books = Books(
+            self._ledger,
+            records=records,
+            dead_letters=dead_letters,
+            reporter=reporter,
+            metrics=metrics,
+            log=log,
+            now=now,
+            clock=clock,
+        )
+        self._refusals = Refusals(settings.max_refusals_in_a_row)
+        self._commit_at = 0.0
+        self._broker_failures = 0
+        self._offer_at = 0.0
+        self._observe_at = 0.0
+        self._turned_at = clock()
+        self._broker_was_there = True
+        self._is_winding_up = False
         self.stop = Signal()
-        self.ends: Counter[str] = Counter()
+        self.ends = self._books.ends
+        metrics.broker_up(up=True)
+        records.on_revoke = self._part_with
+        records.on_lost = self._lose
 
-    def run(self, *, drain: bool = False, on_record: Callable[[int], None] = lambda _number: None) -> Counter[str]:
+    def run(self, *, drain: bool = False) -> Counter[str]:
         """Consume until `stop` is set, or, for a drain, until the topics' present end.
-
-        Parameters
-        ----------
-        drain
-            Whether to end there.
-        on_record
-            Called with the number of records done, for progress.
 
         Returns
         -------
@@ -127,110 +138,227 @@ class Pipeline:
         BridgeError
             If going on makes no sense. What was not committed comes again at the next start.
         """
-        while not self.stop.is_set():
-            consumed = self._records.poll(POLL_SECONDS)
-            if consumed is None:
-                if drain and self._records.drained:
-                    break
-                continue
-            self._finish(consumed, drain=drain)
-            on_record(self.ends.total())
-            if drain and self._records.drained:
-                break
-        if drain and self._gone:
-            raise Retryable(f"{self._gone} records went to another member before they were committed; drain again")
+        self._workers.most_attempts = DRAIN_ATTEMPTS if drain else None
+        self._workers.start()
+        try:
+            while not (self.stop.is_set() or (drain and self._is_drained())):
+                self._turn()
+                if drain:
+                    self._give_up_if_away()
+        finally:
+            self._wind_up(drain=drain)
+        if drain and self._books.gone and not self.stop.is_set():
+            raise Retryable(f"{self._books.gone} partitions went to another member before the commit; drain again")
         return self.ends
 
-    def _finish(self, consumed: ConsumedRecord, *, drain: bool) -> None:
-        """Bring one record to its end, however often it takes, and commit it."""
-        started, attempt = time.monotonic(), 1
-        while True:
-            try:
-                event, outcome = self._handle(consumed)
-                break
-            except Retryable as error:
-                if drain and (attempt >= DRAIN_ATTEMPTS or (error.retry_after or 0.0) > LONGEST_PAUSE_SECONDS):
-                    raise
-                self._pause(error, attempt)
-                if self.stop.is_set() or not self._records.owns(consumed):
-                    return
-                attempt += 1
-        if self._dead_letters is not None:
-            if outcome.is_dead_letter:
-                self._dead_letters.add(consumed, outcome, now=self._now(), attempts=attempt)
-            self._commit(consumed, drain=drain)
-        self.ends[outcome.end] += 1
-        self._say(consumed, event, outcome, attempt=attempt, seconds=time.monotonic() - started)
+    def alive(self) -> dict[str, object]:
+        """Return whether the loop turns, for ``/healthz``."""
+        silent = self._clock() - self._turned_at
+        return {"ok": silent < 2 * LONGEST_PAUSE_SECONDS, "last_turn_seconds_ago": round(silent, 1)}
 
-    def _commit(self, consumed: ConsumedRecord, *, drain: bool) -> None:
-        """Commit a record, through a restart of the broker if need be."""
-        for attempt in count(1):
-            try:
-                committed = self._records.commit(consumed)
-            except Retryable as error:
-                if drain and attempt >= DRAIN_ATTEMPTS:
-                    raise
-                self._pause(error, attempt)
-                if self.stop.is_set():
-                    return
-            else:
-                if not committed:
-                    self._log.warning("partition went to another member before the commit", place=consumed.place)
-                    self._gone += 1
-                return
-
-    def _pause(self, error: Retryable, attempt: int) -> None:
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
-        pause = max(pause, error.retry_after or 0.0)
-        self._log.warning("waiting", why=error.detail, attempt=attempt, pause_seconds=pause)
-        self._records.hold(pause, until=self.stop.is_set)
-
-    def _handle(self, consumed: ConsumedRecord) -> tuple[ShareEvent | None, Outcome]:
-        try:
-            event = native.decode(consumed.record)
-        except Poison as error:
-            return None, refused(error.reason, error.detail)
-        except native.Ignored as error:
-            return None, skipped("reserved_type", str(error))
-        passed_over = admit(event, name=self._name, url=self._url, settings=self._settings)
-        if passed_over is not None:
-            return event, passed_over
-        self._on_event(event)
-        try:
-            return event, self._destination.write(event)
-        except BridgeError:
-            raise
-        except Exception as error:  # noqa: BLE001  a fault of ours must not hold up everything behind this one event
-            self._log.exception("internal error", place=consumed.place)
-            return event, refused("internal_error", f"the bridge failed on it ({type(error).__name__}); please report the log")
-        finally:
-            self._on_event(None)
-
-    def _say(
-        self, consumed: ConsumedRecord, event: ShareEvent | None, outcome: Outcome, *, attempt: int, seconds: float
-    ) -> None:
-        """Log the one line of this record."""
-        line: dict[str, object] = {
-            "topic": consumed.topic,
-            "partition": consumed.partition,
-            "offset": consumed.offset,
-            "destination": self._name,
-            "outcome": outcome.end,
-            "attempts": attempt,
-            "ms": round(seconds * 1000),
+    def ready(self) -> dict[str, object]:
+        """Return whether events are taken and written, for ``/readyz``."""
+        trouble = self._gate.trouble
+        facts: dict[str, object] = {
+            "member_of_group": self._records.is_member,
+            "broker_there": self._records.is_broker_there,
+            "destination_there": trouble is None,
         }
-        if event is not None:
-            line |= {"event_id": str(event.id), "type": event.type, "source": event.source, "about": event.body.subject}
-        if outcome.reason:
-            line |= {"reason": outcome.reason}
-        if outcome.detail:
-            line |= {"detail": outcome.detail}
-        if outcome.written is not None:
-            line |= {
-                "target": outcome.written.target_id,
-                "written": outcome.written.written,
-                "present": outcome.written.present,
-            }
-            if outcome.written.notes:
-                line |= {"notes": outcome.written.notes[:20]}
-        (self._log.warning if outcome.is_dead_letter else self._log.info)("event", **line)
+        ok = all(facts.values())
+        return {"ok": ok, **facts, "partitions": len(self._records.assigned), **({"why": trouble.detail} if trouble else {})}
+
+    def _turn(self) -> None:
+        """Take what waits, and see to all that is done with."""
+        self._turned_at = self._clock()
+        try:
+            self._take_some()
+        except Retryable as error:
+            self._count_failure(error)
+            self._records.rejoin()
+        while self._wait_for_end(0.0):
+            pass
+        self._settle()
+        if self._clock() >= self._offer_at:
+            self._offer()
+        self._observe()
+
+    def _take_some(self) -> None:
+        """Take the records that wait, or the first that comes; one who has enough in work waits for an end instead."""
+        if self._is_full():
+            self._wait_for_end(POLL_SECONDS)
+            if self._is_full():
+                self._records.rest(0.0)
+            return
+        patience = POLL_SECONDS
+        for _ in range(MOST_AT_ONCE):
+            consumed = self._records.poll(patience)
+            if consumed is None:
+                return
+            self._take(consumed)
+            if self._is_full():
+                return
+            patience = 0.0
+
+    def _offer(self) -> None:
+        """Offer to the broker what it has to have now: dead letters, and what may be committed."""
+        is_due = self._clock() >= self._commit_at or self._books.closed_since_commit >= COMMIT_RECORDS
+        try:
+            self._books.close()
+            if is_due:
+                self._commit_at = self._clock() + COMMIT_SECONDS
+                self._books.commit()
+        except Retryable as error:
+            self._count_failure(error)
+        else:
+            self._broker_failures = 0
+
+    def _take(self, consumed: ConsumedRecord) -> None:
+        passed_over = self._intake.glance(consumed.record)
+        if passed_over is not None:
+            self._books.pass_over(consumed, passed_over)
+            return
+        place = (consumed.topic, consumed.partition)
+        ticket = self._ledger.take(place, consumed.offset, size_bytes=consumed.record.size, taken_at=self._clock())
+        taken = self._intake.take(consumed.record, topic=consumed.topic, time=consumed.time or self._now())
+        if taken.outcome is not None:
+            self._books.add([End(consumed, taken.events, ticket, taken.outcome)])
+        else:
+            keys = lane_keys(taken.events)
+            self._lanes.add(Work(consumed=consumed, events=taken.events, ticket=ticket, keys=keys, unread=taken.unread))
+
+    def _is_full(self) -> bool:
+        return (
+            self._ledger.unfinished >= self._settings.max_in_flight
+            or self._ledger.unfinished_bytes >= self._settings.max_in_flight_bytes
+            or self._ledger.kept >= MOST_KEPT * self._settings.max_in_flight
+        )
+
+    def _is_drained(self) -> bool:
+        return self._records.drained and self._ledger.unfinished == 0
+
+    def _wait_for_end(self, timeout_seconds: float) -> bool:
+        """See to one event that the workers are done with; returns whether there was one."""
+        try:
+            ended = self._workers.ended.get(timeout=timeout_seconds) if timeout_seconds else self._workers.ended.get_nowait()
+        except Empty:
+            return False
+        self._see_to(ended)
+        return True
+
+    def _see_to(self, ended: Ended) -> None:
+        if ended.error is not None and not self._is_winding_up:
+            raise ended.error
+        work = ended.work
+        if ended.outcome is None or work.ticket.is_forgotten:
+            return  # given up, or no longer ours: it comes again, here or elsewhere
+        end = End(work.consumed, work.events, work.ticket, ended.outcome, work.attempts)
+        if self._is_winding_up and ended.outcome.is_refused_by_tom:
+            return  # it comes again, and then it is seen whether that is the TOM's state
+        if ended.outcome.is_refused_by_tom:
+            self._refusals.add(end, at=self._clock())
+            return
+        if ended.outcome.has_written and not self._is_winding_up:
+            self._books.add(self._refusals.something_was_written())
+        self._books.add([end])
+
+    def _settle(self) -> None:
+        """Believe a few refusals also where nothing follows that could be written."""
+        if self._ledger.unfinished == len(self._refusals) + len(self._books):
+            at_end = self._workers.most_attempts is not None and self._records.drained
+            self._books.add(self._refusals.settled(now=self._clock(), at_end=at_end))
+
+    def _count_failure(self, error: Retryable) -> None:
+        """Note that the broker is away or busy; what it did not take is offered again."""
+        self._broker_failures += 1
+        pause = min(2.0 ** (self._broker_failures - 1), LONGEST_PAUSE_SECONDS)
+        self._offer_at = self._clock() + pause
+        self._log.warning("waiting", why=error.detail, attempt=self._broker_failures, pause_seconds=pause)
+        if self._workers.most_attempts is not None and self._broker_failures >= DRAIN_ATTEMPTS:
+            raise error
+
+    def _part_with(self, partitions: list[Partition]) -> None:
+        """Bring what is in work to an end, as far as that is soon, and commit: the partitions are about to go."""
+        gone = set(partitions)
+        self._metrics.rebalanced()
+
+        def concerned(work: Work) -> bool:
+            return work.ticket.partition in gone
+
+        try:
+            self._lanes.cancel(concerned, begun=False)
+            self._wait_while_busy(concerned)
+            self._books.close()
+            self._books.commit()
+        except Retryable as error:
+            self._log.warning("not committed before the partitions went", why=error.detail)
+        finally:
+            self._forget(partitions)
+
+    def _wait_while_busy(self, concerned: Callable[[Work], bool]) -> None:
+        """Let events in work finish for a while, and give up those that do not."""
+        let_finish = LET_FINISH_SECONDS if self._gate.trouble is None else 0.0
+        for seconds in (let_finish, GIVE_UP_SECONDS):
+            deadline = self._clock() + seconds
+            while self._lanes.busy(concerned) and (left := deadline - self._clock()) > 0:
+                self._wait_for_end(min(left, POLL_SECONDS))
+            self._lanes.cancel(concerned, begun=True)
+        while self._wait_for_end(0.0):
+            pass
+
+    def _lose(self, partitions: list[Partition]) -> None:
+        """Give up what is in work: the partitions are another member's already."""
+        gone = set(partitions)
+        self._metrics.rebalanced()
+        self._log.warning("the broker did not hear from us for too long, and gave our partitions to others")
+        self._lanes.cancel(lambda work: work.ticket.partition in gone, begun=True)
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[Partition]) -> None:
+        self._books.forget(partitions)
+        self._refusals.forget()
+
+    def _wind_up(self, *, drain: bool) -> None:
+        """Stop the workers, see to what they got done, and commit it."""
+        self._is_winding_up = True
+        self._lanes.cancel(lambda _work: True, begun=False)
+        try:
+            self._wait_while_busy(lambda _work: True)
+            self._books.close()
+            self._books.commit()
+        except Retryable as error:
+            if drain:
+                raise
+            self._log.warning("not committed at the end; it comes again", why=error.detail)
+        finally:
+            self._lanes.close()
+            if not self._workers.join(GIVE_UP_SECONDS):
+                self._log.warning("a request to the destination did not come back in time and is left alone")
+
+    def _give_up_if_away(self) -> None:
+        trouble = self._gate.trouble
+        waits_long = trouble is not None and (trouble.retry_after or 0.0) > LONGEST_PAUSE_SECONDS
+        if trouble is not None and (self._gate.failures >= DRAIN_ATTEMPTS or waits_long):
+            raise trouble
+        if self._workers.asked_to_wait is not None:
+            raise self._workers.asked_to_wait
+
+    def _observe(self) -> None:
+        """Measure what those who watch want to know."""
+        is_there = self._records.is_broker_there
+        if is_there != self._broker_was_there:
+            self._broker_was_there = is_there
+            (self._log.info if is_there else self._log.warning)("broker is back" if is_there else "broker is away")
+        if self._clock() < self._observe_at:
+            return
+        self._observe_at = self._clock() + OBSERVE_SECONDS
+        first = {ticket.partition: ticket for ticket in self._ledger.first_unfinished()}
+        for partition in self._records.assigned:
+            records = self._records.lag(partition, first[partition].offset if partition in first else None)
+            if records is not None:
+                self._metrics.lag(topic=partition[0], partition=partition[1], records=records)
+        self._metrics.in_flight(events=self._ledger.unfinished, size_bytes=self._ledger.unfinished_bytes)
+        oldest = min((ticket.taken_at for ticket in first.values()), default=self._clock())
+        self._metrics.oldest_unfinished(seconds=self._clock() - oldest)
+        self._metrics.broker_up(up=is_there)
+        if self._records.is_member and not self._records.assigned:
+            self._on_idle()

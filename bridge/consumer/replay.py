@@ -1,20 +1,18 @@
 """Replaying dead letters: each is handled as if it had just come, and ends, or is a dead letter again, once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 
-from bridge.codecs import native
 from bridge.codecs.dead_letter import DeadLetter
 from bridge.codecs.record import ConsumedRecord
-from bridge.consumer.admission import admit
 from bridge.consumer.dead_letters import DeadLetters
-from bridge.consumer.outcome import Outcome, refused, skipped
-from bridge.consumer.pipeline import Writes
-from bridge.errors import Poison
+from bridge.consumer.intake import Intake
+from bridge.consumer.outcome import Outcome, refused
+from bridge.consumer.work import Current
+from bridge.consumer.workers import Writes
 from bridge.events import ShareEvent, simplify_name
-from bridge.settings import ConsumerSettings
 
-__all__ = ["Replay", "choose", "event_of"]
+__all__ = ["Replay", "choose"]
 
 
 class Replay:
@@ -22,36 +20,30 @@ class Replay:
 
     Parameters
     ----------
-    name, url
-        The destination: the consumer's name and the TOM's URL.
-    settings
-        What it may do.
+    intake
+        What reads records.
     destination, letters
         Its doors.
     now
         The time of day, in UTC.
-    on_event
-        Told the event that is being worked on, or None after it; marks the requests.
+    current
+        Told what is being written.
     """
 
     def __init__(
         self,
         *,
-        name: str,
-        url: str,
-        settings: ConsumerSettings,
+        intake: Intake,
         destination: Writes,
         letters: DeadLetters,
         now: Callable[[], datetime],
-        on_event: Callable[[ShareEvent | None], None] = lambda _event: None,
+        current: Current,
     ) -> None:
-        self._name = name
-        self._url = url
-        self._settings = settings
+        self._intake = intake
         self._destination = destination
         self._letters = letters
         self._now = now
-        self._on_event = on_event
+        self._current = current
 
     def run(self, letters: Iterable[DeadLetter]) -> Iterator[tuple[DeadLetter, Outcome]]:
         """Replay letters in order, and yield each with what became of it.
@@ -72,24 +64,26 @@ class Replay:
     def _handle(self, letter: DeadLetter) -> Outcome:
         if letter.left_out_bytes:
             return refused(letter.reason, f"its contents were left out, being too large for the topic; see {letter.origin}")
-        try:
-            event = native.decode(letter.record)
-        except Poison as error:
-            return refused(error.reason, error.detail)
-        except native.Ignored as error:
-            return skipped("reserved_type", str(error))
-        passed_over = admit(event, name=self._name, url=self._url, settings=self._settings)
-        if passed_over is not None:
-            return passed_over
-        self._on_event(event)
-        try:
-            return self._destination.write(event, only=letter.datums)
-        finally:
-            self._on_event(None)
+        taken = self._intake.take(letter.record, topic=letter.topic, time=letter.moment or self._now())
+        if taken.outcome is not None:
+            return taken.outcome
+        only = letter.datums if len(taken.events) == 1 else None  # else nobody knows whose numbers they are
+        parts = [(event.body.subject, self._write(event, only)) for event in taken.events]
+        return Outcome.of_all(parts, unread=taken.unread)
+
+    def _write(self, event: ShareEvent, only: Collection[int] | None) -> Outcome:
+        with self._current.at(event):
+            return self._destination.write(event, only=only)
 
 
 def choose(
-    letters: Iterable[DeadLetter], *, reasons: Iterable[str] = (), target: str = "", since: str = "", until: str = ""
+    letters: Iterable[DeadLetter],
+    *,
+    intake: Intake,
+    reasons: Iterable[str] = (),
+    target: str = "",
+    since: str = "",
+    until: str = "",
 ) -> list[DeadLetter]:
     """Return the letters that meet every condition given.
 
@@ -97,6 +91,8 @@ def choose(
     ----------
     letters
         To choose from.
+    intake
+        What reads their records.
     reasons
         Codes, any of them.
     target
@@ -109,24 +105,15 @@ def choose(
         letter
         for letter in letters
         if (not wanted or letter.reason in wanted)
-        and (not name or name in _names(letter))
+        and (not name or name in _names(intake.events_of(letter)))
         and since <= letter.time
         and (not until or letter.time < until)
     ]
 
 
-def event_of(letter: DeadLetter) -> ShareEvent | None:
-    """Return the event of a letter, or None if it can't be read."""
-    try:
-        return native.decode(letter.record)
-    except (Poison, native.Ignored):
-        return None
-
-
-def _names(letter: DeadLetter) -> set[str]:
-    event = event_of(letter)
-    target = getattr(event.body, "target", None) if event is not None else None
-    return {simplify_name(name) for name in target.names} if target is not None else set()
+def _names(events: Iterable[ShareEvent]) -> set[str]:
+    targets = (getattr(event.body, "target", None) for event in events)
+    return {simplify_name(name) for target in targets if target is not None for name in target.names}
 
 
 def _as_consumed(letter: DeadLetter) -> ConsumedRecord:

@@ -74,8 +74,8 @@ def run_demo(*, console: Console, keep: bool, directory: Path | None) -> int:
             commands.run("consume", "destination", "--drain")
             equal = _report(console, source, destination)
             if keep:
-                with commands.running(source, home):
-                    _keep(console, home, source, destination, broker)
+                with commands.running(source, home) as page:
+                    _keep(console, home, source, destination, broker, page)
     except (BridgeError, TomSetupError, subprocess.CalledProcessError) as error:
         console.print(f"[bold red]The demo failed:[/] {escape(str(error))}", highlight=False)
         return 1
@@ -157,6 +157,7 @@ def _write_config(home: Path, broker: EmbeddedBroker, source: Tom, destination: 
     path = home / "bridge.toml"
     text = f"""\
 [DATA_SHARING.stream]
+DISPLAY_NAME = "Demo stream"
 BASE_URL = "{broker.url}"
 USER_TOPICS = ["{TOPIC}", "{DEAD_LETTERS}"]
 
@@ -204,16 +205,29 @@ class _Commands:
         self._console.print(escape(said) if said else "[dim]done[/]", highlight=False)
 
     @contextmanager
-    def running(self, source: Tom, home: Path) -> Iterator[None]:
-        """Keep the relay and the consumer running, so that what the source TOM ingests from now on arrives by itself."""
-        consume = [sys.executable, "-m", "bridge", "consume", "destination", "--config", str(self._config)]
-        with (home / "consume.log").open("wb") as log, source.managing("bridge_relay", log=home / "relay.log"):
-            consumer = subprocess.Popen(consume, stdout=log, stderr=log, start_new_session=True)
+    def running(self, source: Tom, home: Path) -> Iterator[str]:
+        """Keep the relay and the consumer running, so that what the source TOM ingests from now on arrives by itself.
+
+        Yields the address of the live page, which shows it.
+        """
+        watched, page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        with (
+            source.managing("bridge_relay", log=home / "relay.log"),
+            self._kept(home / "consume.log", "consume", "destination", "--http", watched),
+            self._kept(home / "page.log", "serve", "stream", "--http", page, "--consumer-http", f"destination={watched}"),
+        ):
+            yield f"http://{page}/"
+
+    @contextmanager
+    def _kept(self, log: Path, *arguments: str) -> Iterator[None]:
+        command = [sys.executable, "-m", "bridge", *arguments, "--config", str(self._config)]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
             try:
                 yield
             finally:
-                consumer.terminate()
-                consumer.wait()
+                process.terminate()
+                process.wait()
 
 
 def _report(console: Console, source: Tom, destination: Tom) -> bool:
@@ -263,17 +277,19 @@ def _seen_by(tom: Tom, user: str) -> set[str]:
         session.close()
 
 
-def _keep(console: Console, home: Path, source: Tom, destination: Tom, broker: EmbeddedBroker) -> None:
+def _keep(console: Console, home: Path, source: Tom, destination: Tom, broker: EmbeddedBroker, page: str) -> None:
     table = Table("what", "address", "login")
     for tom, user in ((source, SHARER), (destination, READER)):
         table.add_row(tom.name, tom.url, f"{user} / {tom.users[user]}")
         table.add_row("", "", f"admin / {tom.admin_password}")
     table.add_row("broker", broker.url, "none")
+    table.add_row("live page", page, "none")
     console.print(table)
     console.print(f"Try: tom-bridge topics list stream --config {home / 'bridge.toml'}", highlight=False)
     console.print(
-        f"A relay and a consumer keep running (relay.log and consume.log in {home}): give {SOURCE_NAME} a target that the "
-        f"group {GROUP} may see, and look at {DESTINATION_NAME} a few seconds later. Everything ends with Ctrl-C.",
+        f"A relay, a consumer and the page keep running (their logs are in {home}): give {SOURCE_NAME} a target that the "
+        f"group {GROUP} may see, and look at the page, and at {DESTINATION_NAME} a few seconds later. Ctrl-C ends everything.",
         highlight=False,
     )
+    console.print(f"The live page, with all that the demo has shared: [bold]{escape(page)}[/]", highlight=False)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -13,8 +13,9 @@ from django.db.models import Min
 from django.utils import timezone
 
 from bridge.emitter import capture, sharing
-from bridge.emitter.configuration import login_problems, read_configuration, read_problems
+from bridge.emitter.configuration import read_configuration, read_problems
 from bridge.emitter.models import Change
+from bridge.emitter.ways import login_problems
 
 __all__ = ["check_database", "check_settings", "check_toolkit"]
 

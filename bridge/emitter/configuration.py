@@ -10,15 +10,13 @@ from pydantic import ValidationError
 
 from bridge.errors import Misconfigured
 from bridge.events import TomIdentity
-from bridge.kafka.connection import connect_settings
-from bridge.settings import DEFAULT_TOM_NAME, EmitterSettings, Settings, StreamEntry, StreamTopic
+from bridge.settings import DEFAULT_TOM_NAME, EmitterSettings, HermesEntry, Settings, StreamEntry, StreamTopic, TomEntry
 
 __all__ = [
     "Configuration",
     "Stream",
     "is_hub",
     "is_stream",
-    "login_problems",
     "read_configuration",
     "read_problems",
     "runs_relay_in_web_process",
@@ -32,7 +30,7 @@ class Stream:
     """A stream that this TOM emits to, and as whom."""
 
     key: str
-    entry: StreamEntry
+    entry: StreamEntry | HermesEntry
     tom: TomIdentity
 
     def destination(self, topic: str) -> str:
@@ -60,9 +58,15 @@ class Configuration:
 
 
 def is_stream(destination: str) -> bool:
-    """Whether a destination, as TOM Toolkit writes it, is one of this TOM's Kafka streams, whatever state it is in."""
+    """Whether a destination, as TOM Toolkit writes it, is one of this TOM's streams, whatever state it is in.
+
+    An entry of Hermes is one if it has SOURCE_URL; else it is left to TOM Toolkit.
+    """
     entry = _sharing().get(destination.partition(":")[0])
-    return isinstance(entry, Mapping) and str(entry.get("BASE_URL", "")).startswith("kafka:")
+    if not isinstance(entry, Mapping):
+        return False
+    is_hermes = "HERMES_API_KEY" in entry or "CREDENTIAL_USERNAME" in entry
+    return str(entry.get("BASE_URL", "")).startswith("kafka:") or (is_hermes and "SOURCE_URL" in entry)
 
 
 def is_hub() -> bool:
@@ -108,17 +112,6 @@ def read_problems() -> list[str]:
     return []
 
 
-def login_problems() -> list[str]:
-    """Return which streams this account has no login for; another account, the relay's, may have one."""
-    problems = list[str]()
-    for stream in read_configuration().streams.values():
-        try:
-            connect_settings(stream.key, stream.entry)
-        except Misconfigured as error:
-            problems += str(error).splitlines()
-    return problems
-
-
 def _sharing() -> Mapping[str, object]:
     sharing = getattr(settings, "DATA_SHARING", None)
     return sharing if isinstance(sharing, Mapping) else {}
@@ -129,8 +122,10 @@ def _stream_keys() -> Iterable[str]:
 
 
 def _stream(key: str) -> Stream:
-    entry = Settings(origin=ORIGIN, sharing=_sharing(), consumers={}, environment=None).stream(key)
+    entry = Settings(origin=ORIGIN, sharing=_sharing(), consumers={}, environment=None).entry(key)
     where = f"{ORIGIN}: [DATA_SHARING.{key}]"
+    if isinstance(entry, TomEntry):
+        raise Misconfigured(f"{where}: a stream is needed here")  # `is_stream` has looked before
     name = str(getattr(settings, "TOM_NAME", "") or "")
     if not entry.SOURCE_URL:
         raise Misconfigured(

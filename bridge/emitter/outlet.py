@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from bridge.emitter.configuration import Stream
 from bridge.emitter.models import OutboxEvent
-from bridge.errors import BridgeError, Halt
-from bridge.kafka.connection import connect_settings
-from bridge.kafka.publisher import Publisher
+from bridge.emitter.ways import Way, open_way, place_of
+from bridge.errors import BridgeError, Halt, Rejected, Retryable
 from bridge.settings import StreamTopic
 
 __all__ = ["Outlet"]
@@ -46,7 +45,7 @@ class Outlet:
     def __init__(self, stream: Stream, destination: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._destination = destination
         self._topic = StreamTopic.parse(destination).topic
-        self._connection = connect_settings(stream.key, stream.entry)
+        self._stream = stream
         self._clock = clock
         self._batches = True
         self._publisher = self._new_publisher()
@@ -77,7 +76,7 @@ class Outlet:
             self._recover()
         elif self._in_flight and self._clock() - self._heard > SILENCE_SECONDS:
             trouble = self._publisher.trouble(self._topic)
-            self._say(str(trouble or f"stream {self._connection.stream} ({self._connection.bootstrap}): no answer"))
+            self._say(str(trouble or f"{place_of(self._stream)}: no answer"))
 
     def wait(self, seconds: float) -> None:
         """Wait for a confirmation, at most so long."""
@@ -95,8 +94,8 @@ class Outlet:
         """Give up what is with the broker unconfirmed, and mark nothing: another relay may be at work by now."""
         self._publisher.abandon()
 
-    def _new_publisher(self) -> Publisher:
-        return Publisher(self._connection, delivery_timeout_seconds=0, batches=self._batches)
+    def _new_publisher(self) -> Way:
+        return open_way(self._stream, batches=self._batches)
 
     def _send(self) -> None:
         room = MOST_BYTES_IN_FLIGHT - sum(self._in_flight.values())
@@ -143,7 +142,7 @@ class Outlet:
                 self.trouble = ""
 
     def _recover(self) -> None:
-        """Begin again at the first event that is not confirmed; an event that the topic can't take stands aside."""
+        """Begin again at the first event that is not confirmed; an event that can never go stands aside."""
         pk, error = self._failures[0]
         self._publisher.abandon()
         self._mark()
@@ -154,13 +153,14 @@ class Outlet:
         if too_large and self._batches:
             # The topic's limit holds for all that go together, small ones too: from now on each event goes by itself.
             self._batches = False
-        elif too_large:
+        elif too_large or isinstance(error, Rejected):
             row.update(refused=True, attempts=F("attempts") + 1, last_error=str(error))
             _log.error("%s: event %s is set aside: %s", self._destination, pk, error)
         else:
             row.update(attempts=F("attempts") + 1, last_error=str(error))
             self._say(str(error))
-            self._not_before = self._clock() + self._pause
+            asked_for = error.retry_after if isinstance(error, Retryable) else None
+            self._not_before = self._clock() + max(self._pause, min(asked_for or 0.0, LONGEST_PAUSE_SECONDS))
             self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._publisher = self._new_publisher()
 

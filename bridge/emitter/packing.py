@@ -7,6 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.codecs.batches import fit_beside_file, split_datums
@@ -27,7 +28,7 @@ from bridge.events import (
     canonical_json,
 )
 from bridge.translate.datums import datum_mark
-from bridge.translate.products import PRODUCT_MARK
+from bridge.translate.products import DATUMS_MARK, PRODUCT_MARK
 
 __all__ = ["Packed", "pack"]
 
@@ -187,6 +188,8 @@ class _Packer:
             row = self._subject.datums.get(key)
             if row is None or not address.admits(key):
                 continue
+            if _has_arrived(row.data_product) and not (address.stream.entry.HUB and parcel.hops):
+                continue  # made of a file that came through the bridge, which may be nothing but datums
             hops = _route(row.source_location, parcel.hops, is_hub=address.stream.entry.HUB)
             if hops is None:
                 continue
@@ -204,11 +207,11 @@ class _Packer:
         products, no_file = [], set()
         for pk in dict.fromkeys((*parcel.products, *(product for _key, product in parcel.of_products))):
             row = self._subject.products.get(pk)
-            arrived = row is not None and (row.product_id or "").startswith(PRODUCT_MARK)
-            if arrived and not (is_hub and parcel.hops):
+            if _has_arrived(row) and not (is_hub and parcel.hops):
                 continue  # came through the bridge, and with it what processing it has made
-            if row is None or not row.data or not address.admits((PRODUCT, pk)) or pk not in parcel.products:
-                no_file.add(pk)  # or it went before: what has been added since goes by itself
+            is_mere_datums = row is not None and (row.product_id or "").startswith(DATUMS_MARK)
+            if row is None or not row.data or is_mere_datums or not address.admits((PRODUCT, pk)) or pk not in parcel.products:
+                no_file.add(pk)  # or it went before, and what has been added since goes by itself; or it is nothing but these
             else:
                 try:
                     product = read_product(row, tom_url=url, datums=self._made(address, pk))
@@ -250,6 +253,11 @@ def _noted(change: Change) -> Noted:
         product=change.product_pk,
         hops=tuple(change.hops.split()) if change.arrived_by else None,
     )
+
+
+def _has_arrived(product: Any) -> bool:
+    """Whether a data product, if it is one, came through the bridge."""
+    return product is not None and (product.product_id or "").startswith(PRODUCT_MARK)
 
 
 def _route(source_location: str, hops: tuple[str, ...], *, is_hub: bool) -> tuple[str, ...] | None:

@@ -214,9 +214,16 @@ class _NoStreams:
 def _topics_of_hermes(original: Any) -> Any:
     @functools.wraps(original)
     def topics(**kwargs: Any) -> Any:
-        if is_stream("hermes"):
-            return list(settings.DATA_SHARING["hermes"].get("USER_TOPICS", []))
-        return original(**kwargs)
+        if not is_stream("hermes"):
+            return original(**kwargs)
+        entry = settings.DATA_SHARING["hermes"]
+        if entry.get("USER_TOPICS") or str(entry.get("BASE_URL")).startswith("kafka:"):
+            return list(entry.get("USER_TOPICS", []))
+        try:
+            return original(**kwargs)
+        except OSError as error:  # Hermes is away; TOM Toolkit asks it while it is imported, and would not start
+            _log.warning("Hermes does not say which topics it offers: %s", type(error).__name__)
+            return []
 
     return topics
 

@@ -124,7 +124,7 @@ def _read_data(subject: Subject) -> None:
         subject.products[row.pk] = row
     for model in datum_models():
         label = model._meta.label_lower  # noqa: SLF001
-        rows = model._default_manager.filter(target=subject.pk)  # noqa: SLF001
+        rows = model._default_manager.filter(target=subject.pk).select_related("data_product")  # noqa: SLF001
         for row in rows.filter(data_product__in=subject.products).order_by("pk"):
             subject.made.setdefault(row.data_product_id, []).append(row)
             subject.datums[label, row.pk] = row

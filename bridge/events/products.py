@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from bridge.events.datums import ReducedDatum
-from bridge.events.words import Count, Origin, Sha256, Words
+from bridge.events.words import Count, Origin, Several, Sha256, Words
 
 __all__ = ["DataProduct", "InlineContent", "ReferencedContent"]
 
@@ -42,7 +42,7 @@ class DataProduct(Words):
     extra_data: str = ""
     """Free text that the source TOM keeps with it."""
     origin: Origin | None = None
-    datums: tuple[ReducedDatum, ...] = ()
+    datums: Several[ReducedDatum] = ()
     """Reduced datums that processing the file made at the source; for destinations that refuse the file."""
 
     @field_validator("name")

@@ -11,12 +11,14 @@ from bridge.events.canonical import normalise_url, simplify_name
 from bridge.events.datums import ReducedDatum, datum_identity
 from bridge.events.products import DataProduct
 from bridge.events.targets import Target, TargetIdentity
-from bridge.events.words import TomIdentity, Words
+from bridge.events.words import Several, TomIdentity, Words
 
 __all__ = [
     "EVENT_TYPES",
     "RESERVED_TYPES",
     "DataProductShared",
+    "Destinations",
+    "Hops",
     "ListMember",
     "ReducedDatumsShared",
     "ShareBody",
@@ -37,6 +39,12 @@ def _name_or_url(text: str) -> str:
     return normalise_url(text) if "://" in text else text
 
 
+Hops = Several[Annotated[str, AfterValidator(normalise_url)]]
+"""URLs of TOMs."""
+Destinations = Several[Annotated[str, AfterValidator(_name_or_url)]]
+"""Names of consumers, and URLs of TOMs."""
+
+
 class ShareBody(Words):
     """What every event's body has."""
 
@@ -44,9 +52,9 @@ class ShareBody(Words):
     ACCEPTED_AS: ClassVar[str]
 
     tom: TomIdentity
-    hops: tuple[Annotated[str, AfterValidator(normalise_url)], ...] = ()
+    hops: Hops = ()
     """URLs of the TOMs that the data has been through before this one, oldest first; for echo suppression."""
-    destinations: tuple[Annotated[str, AfterValidator(_name_or_url)], ...] | None = None
+    destinations: Destinations | None = None
     """If given, only these destinations (consumer names or TOM URLs) act on it. Routing, not secrecy."""
     title: str = ""
     submitter: str = ""
@@ -63,6 +71,10 @@ class ShareBody(Words):
         """Name of what the event is about."""
         raise NotImplementedError
 
+    def datums_of(self) -> tuple[ReducedDatum, ...]:
+        """Return the datums the body carries, wherever they stand."""
+        return ()
+
 
 class _AboutTarget(ShareBody):
     target: TargetIdentity
@@ -76,10 +88,6 @@ class _AboutTarget(ShareBody):
     @property
     def subject(self) -> str:
         return self.target.name
-
-    def datums_of(self) -> tuple[ReducedDatum, ...]:
-        """Return the datums the body carries, wherever they stand."""
-        return ()
 
     @model_validator(mode="after")
     def _identities_are_true(self) -> Self:
@@ -95,7 +103,7 @@ class TargetShared(_AboutTarget):
     TYPE: ClassVar[str] = "tom.target.shared.v1"
     ACCEPTED_AS: ClassVar[str] = "targets"
     target: Target
-    target_lists: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    target_lists: Several[Annotated[str, Field(min_length=1)]] = ()
     """Names of the target lists that the target is to be in."""
 
 
@@ -106,7 +114,7 @@ class TargetListShared(ShareBody):
     ACCEPTED_AS: ClassVar[str] = "target_lists"
     name: Annotated[str, Field(min_length=1)]
     """Name of the list."""
-    members: tuple[ListMember, ...] = ()
+    members: Several[ListMember] = ()
 
     @property
     def partition_key(self) -> str:
@@ -122,7 +130,7 @@ class ReducedDatumsShared(_AboutTarget):
 
     TYPE: ClassVar[str] = "tom.reduced_datums.shared.v1"
     ACCEPTED_AS: ClassVar[str] = "reduced_datums"
-    datums: Annotated[tuple[ReducedDatum, ...], Field(min_length=1)]
+    datums: Annotated[Several[ReducedDatum], Field(min_length=1)]
 
     def datums_of(self) -> tuple[ReducedDatum, ...]:
         return self.datums
@@ -178,4 +186,4 @@ class ShareEvent:
     @property
     def source(self) -> str:
         """CloudEvents ``source``: the source TOM's URL."""
-        return self.body.tom.url
+        return self.body.tom.address

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bridge.events.words import Name, Number, Words
+from bridge.events.words import Name, Number, Several, Texts, Words
 
 __all__ = ["Target", "TargetIdentity"]
 
@@ -22,7 +22,7 @@ class TargetIdentity(Words):
     """Primary name; TOMs drop white space around it."""
     type: Literal["SIDEREAL", "NON_SIDEREAL"]
     """Target type, as TOM Toolkit spells it."""
-    aliases: tuple[Name, ...] = ()
+    aliases: Several[Name] = ()
     """Other names of the same target."""
     primary_key: int | None = None
     """Primary key at the source TOM."""
@@ -66,6 +66,15 @@ class TargetIdentity(Words):
         """Primary name and aliases, each once, in that order."""
         return tuple(dict.fromkeys((self.name, *self.aliases)))
 
+    @property
+    def is_name_alone(self) -> bool:
+        """Whether nothing is said of where it is; its type is a guess then, as for a Hermes message's rows without a target.
+
+        Who says that it is not sidereal does not guess.
+        """
+        places = ("ra", "dec", "epoch_of_elements", "eccentricity", "inclination")
+        return self.type == "SIDEREAL" and all(getattr(self, name) is None for name in places)
+
     def identity(self) -> "TargetIdentity":
         """Return the identity block alone, as every datum event carries it."""
         return TargetIdentity.model_validate(self.model_dump(include=set(TargetIdentity.model_fields)))
@@ -98,5 +107,5 @@ class Target(TargetIdentity):
     """Who had shared the target to the source TOM, if anyone (TOM Toolkit 3)."""
     shared_from: str = ""
     """Name of the TOM that had shared it to the source TOM, if any (TOM Toolkit 3)."""
-    extras: dict[str, str] = Field(default_factory=dict)
+    extras: Texts = Field(default_factory=dict)
     """The target's extra fields, key to value, as text."""

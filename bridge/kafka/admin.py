@@ -1,19 +1,38 @@
-"""Asking a broker about its topics, and creating them."""
+"""Asking a broker about its topics and about rights, and creating topics."""
 
+import time
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from bridge.errors import Misconfigured
-from bridge.kafka.connection import Connection, LastError, translate_error
+from bridge.errors import BridgeError, Misconfigured, Retryable
+from bridge.kafka.connection import Connection, LastError, open_client, translate_error
 
 __all__ = ["Admin", "TopicInfo"]
 
 REQUEST_SECONDS = 10.0
 """How long a question to the broker may take."""
+ASK_AGAIN_SECONDS = 0.2
+
+_FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
+_UNTOLD = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.GROUP_ID_NOT_FOUND,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+}
+"""There is nothing of that name, or a broker that is not asked for rights (before Kafka 2.3)."""
+_STARTING = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+"""A broker says these of a group for a moment after it has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +57,7 @@ class Admin:
         self._connection = connection
         self._last_error = LastError()
         config: dict[str, Any] = {**connection.config, "error_cb": self._last_error}
-        self._client = AdminClient(config)
+        self._client = open_client(AdminClient, config, connection)
 
     def topics(self) -> dict[str, TopicInfo]:
         """Return the topics that this login may see, by name.
@@ -80,7 +99,8 @@ class Admin:
         info = self.topics().get(topic)
         if info is None:
             raise Misconfigured(f"stream {self._connection.stream}: no topic {topic} that this login may see")
-        consumer = Consumer({**self._connection.config, "group.id": "tom-bridge.describe", "enable.auto.commit": False})
+        config = {**self._connection.config, "group.id": "tom-bridge.describe", "enable.auto.commit": False}
+        consumer = open_client(Consumer, config, self._connection)
         try:
             return {
                 number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=REQUEST_SECONDS)
@@ -91,23 +111,56 @@ class Admin:
         finally:
             consumer.close()
 
-    def members(self, group: str) -> int:
-        """Return how many members a consumer group has at present; 0 on the embedded broker, which does not say.
+    def most_bytes(self, topic: str) -> int | None:
+        """Return a topic's ``max.message.bytes``, or None if the broker is away or does not say: it takes DescribeConfigs."""
+        resource = ConfigResource("topic", topic)
+        try:
+            if self.is_embedded():  # it never answers this
+                return None
+            asked = self._client.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource]
+            return int(asked.result(2 * REQUEST_SECONDS)["max.message.bytes"].value)
+        except (BridgeError, KafkaException, TimeoutError, KeyError, ValueError):
+            return None
+
+    def rights(self, kind: Literal["topic", "group"], name: str) -> frozenset[str] | None:
+        """Return what this login may do with a topic or a consumer group, by the names in `kafka-acls`, such as ``Read``.
+
+        Nobody joins the group for it, and a group that does not exist yet has rights, too. Not for a process that has to live
+        on: librdkafka may end it, or never answer, if the broker is killed over the question.
+
+        Returns
+        -------
+        frozenset or None
+            None if there is no such topic, or if the broker does not tell; the embedded one must not be asked.
 
         Raises
         ------
         BridgeError
-            If the broker can't be reached or refuses.
+            If the broker can't be reached or does not answer.
         """
-        if self.is_embedded():
-            return 0
-        try:
-            described = self._client.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result()
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
-            raise translate_error(error, self._connection, f"describing group {group}") from error
-        return len(described.members)
+        give_up_at = time.monotonic() + REQUEST_SECONDS
+        while True:
+            try:
+                described = self._describe(kind, name).result(2 * REQUEST_SECONDS)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code in _FORBIDDEN:
+                    return frozenset()
+                if code in _UNTOLD:
+                    return None
+                if code not in _STARTING or time.monotonic() > give_up_at:
+                    raise translate_error(error, self._connection, f"asking for the rights on {kind} {name}") from error
+                time.sleep(ASK_AGAIN_SECONDS)
+            except TimeoutError as error:  # the broker died over it
+                raise Retryable(f"stream {self._connection.stream}: no answer about the rights on {kind} {name}") from error
+            else:
+                return frozenset(_name_of(operation) for operation in described.authorized_operations or ()) or None
+
+    def _describe(self, kind: Literal["topic", "group"], name: str) -> "Future[Any]":
+        about: dict[str, Any] = {"include_authorized_operations": True, "request_timeout": REQUEST_SECONDS}
+        if kind == "topic":
+            return self._client.describe_topics(TopicCollection([name]), **about)[name]
+        return self._client.describe_consumer_groups([name], **about)[name]
 
     def create(self, topic: str, *, partitions: int, replicas: int) -> None:
         """Create a topic; blocks until the broker has it.
@@ -131,3 +184,8 @@ class Admin:
             if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Misconfigured(f"stream {self._connection.stream}: topic {topic} exists already") from error
             raise translate_error(error, self._connection, f"creating topic {topic}") from error
+
+
+def _name_of(operation: Enum) -> str:
+    """Return an operation's name as `kafka-acls` has it: ``DESCRIBE_CONFIGS`` is ``DescribeConfigs``."""
+    return operation.name.title().replace("_", "")

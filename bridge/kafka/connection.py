@@ -1,23 +1,37 @@
 """How a stream's entry in DATA_SHARING becomes a librdkafka configuration, and its errors ours."""
 
 import logging
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from bridge.errors import BridgeError, Halt, Misconfigured, Retryable
-from bridge.hopskotch import hop_credentials
+from bridge.hopskotch import HopCredentials, NoHopCredentials, hop_credentials
 from bridge.settings import StreamEntry
 
-__all__ = ["Connection", "LastError", "connect_settings", "librdkafka_log", "translate_error"]
+__all__ = [
+    "FETCHING",
+    "PASSING",
+    "Connection",
+    "LastError",
+    "connect_settings",
+    "librdkafka_log",
+    "open_client",
+    "translate_error",
+]
 
+_Client = TypeVar("_Client")
 _LOGIN = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's own names
     KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
 }
+_NO_TOKEN = ("OAuth token not set", "Failed to acquire SASL OAUTHBEARER token")
+"""Of a login by token: it was never tried."""
 _FORBIDDEN = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -29,7 +43,27 @@ _UNEXPLAINED = {
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
 }
+_PROBE = "probe"
+"""Tells librdkafka to look for the system's own authorities itself."""
 _EXPIRED = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
+PASSING = {
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+}
+"""Errors that librdkafka reports and gets over by itself."""
+FETCHING: Mapping[str, int] = {
+    "fetch.message.max.bytes": 131_072,
+    "fetch.max.bytes": 262_144,
+    "message.max.bytes": 262_144,
+    "queued.max.messages.kbytes": 4_096,
+    "queued.min.messages": 1_000,
+    "fetch.queue.backoff.ms": 5,
+}
+"""How much a consumer fetches ahead. Compressed events of one kind unpack to ten times their size, and each needs
+half a kilobyte beside; so what comes in one answer is kept small (never smaller than ``message.max.bytes``, which says
+nothing else to a consumer), and the next is asked for soon. An event that is larger comes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +87,11 @@ class Connection:
     credential: str
     config: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def principal(self) -> str:
+        """What Kafka's ACLs call this login."""
+        return f"User:{self.config.get('sasl.username', 'ANONYMOUS')}"
+
 
 def connect_settings(key: str, entry: StreamEntry) -> Connection:
     """Choose protocol and credentials for a stream.
@@ -63,7 +102,7 @@ def connect_settings(key: str, entry: StreamEntry) -> Connection:
     Raises
     ------
     Misconfigured
-        If plain text would leave this machine unasked.
+        If a login is missing or cannot be used, or plain text would leave this machine unasked.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": entry.bootstrap,
@@ -71,33 +110,92 @@ def connect_settings(key: str, entry: StreamEntry) -> Connection:
         "logger": librdkafka_log(),
         "allow.auto.create.topics": False,
     }
-    username, password = entry.username, entry.PASSWORD.get_secret_value()
-    mechanism, ca, credential = "SCRAM-SHA-512", entry.SSL_CA_LOCATION, f"{username} (DATA_SHARING)"
-    if not password:
-        found = None if entry.is_loopback and not username else hop_credentials(entry.bootstrap, username)
-        if found is None and username:
-            raise Misconfigured(
-                f"[DATA_SHARING.{key}] PASSWORD: there is none for {username}, and hop's auth file has none for "
-                f"{entry.bootstrap}; add it, or run 'hop auth add'"
-            )
+    password = entry.PASSWORD.get_secret_value()
+    if password:
+        credential = f"{entry.username} (DATA_SHARING)"
+        config |= {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": entry.username,
+            "sasl.password": password,
+        }
+    else:
+        found = _hop_login(key, entry)
         if found is None:
-            if not (entry.is_loopback or entry.ALLOW_PLAINTEXT):
-                raise Misconfigured(
-                    f"[DATA_SHARING.{key}]: no USERNAME and PASSWORD, and none for {entry.bootstrap} in hop's auth file; "
-                    "add them, or set ALLOW_PLAINTEXT = true if this broker really takes anybody, unencrypted"
-                )
             return Connection(key, entry.bootstrap, "none (plain text)", config)
-        username, password, mechanism = found.username, found.password, found.mechanism
-        ca, credential = ca or found.ca_location, f"{username} (hop's auth file)"
-    config |= {
-        "security.protocol": "SASL_SSL",
-        "sasl.mechanism": mechanism,
-        "sasl.username": username,
-        "sasl.password": password,
-    }
-    if ca:
-        config["ssl.ca.location"] = ca
+        credential = f"{found.username} (hop's auth file {found.file})"
+        config |= found.config
+    if entry.SSL_CA_LOCATION:
+        config["ssl.ca.location"] = entry.SSL_CA_LOCATION
+    _require_authorities(f"[DATA_SHARING.{key}], login {credential}", config)
     return Connection(key, entry.bootstrap, credential, config)
+
+
+def _hop_login(key: str, entry: StreamEntry) -> HopCredentials | None:
+    """Return hop's login for a stream without a password of its own, or None where it is meant to be without any."""
+    if entry.is_loopback and not entry.username:
+        return None
+    found = hop_credentials(entry.bootstrap, entry.username)
+    may_be_read = entry.is_loopback or entry.ALLOW_PLAINTEXT
+    if isinstance(found, NoHopCredentials):
+        if entry.username:
+            raise Misconfigured(
+                f"[DATA_SHARING.{key}] PASSWORD: there is none for {entry.username}, and {found.why}; "
+                "add it, or run 'hop auth add'"
+            )
+        if not may_be_read:
+            raise Misconfigured(
+                f"[DATA_SHARING.{key}]: no USERNAME and PASSWORD, and {found.why}; add them, or run 'hop auth add', "
+                "or set ALLOW_PLAINTEXT = true if this broker really takes anybody, unencrypted"
+            )
+        return None
+    if not (found.is_encrypted or may_be_read):
+        raise Misconfigured(
+            f"[DATA_SHARING.{key}]: hop's auth file {found.file} has protocol SASL_PLAINTEXT for {found.username}, so that "
+            "everything would go unencrypted; make it SASL_SSL there, or set ALLOW_PLAINTEXT = true"
+        )
+    return found
+
+
+def _require_authorities(where: str, config: Mapping[str, Any]) -> None:
+    """Refuse a file of certificate authorities that librdkafka would refuse, too, in words for programmers."""
+    path = config.get("ssl.ca.location")
+    if path is None or path == _PROBE:
+        return
+    try:
+        authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authorities.load_verify_locations(capath=path) if Path(path).is_dir() else authorities.load_verify_locations(path)
+    except (OSError, TypeError) as error:  # an SSLError is one
+        why = getattr(error, "strerror", None) or error
+        raise Misconfigured(f"{where}: the certificate authorities in {path} cannot be used ({why})") from error
+
+
+def open_client(kind: Callable[[dict[str, Any]], _Client], config: Mapping[str, Any], connection: Connection) -> _Client:
+    """Return a new client of librdkafka's.
+
+    Parameters
+    ----------
+    kind
+        ``Producer``, ``Consumer`` or ``AdminClient``.
+    config
+        The connection's, and what else there is to say.
+    connection
+        Where to.
+
+    Raises
+    ------
+    Misconfigured
+        If librdkafka takes something of it for impossible.
+    Retryable
+        If the login is by token, and there is none.
+    """
+    try:
+        return kind(dict(config))
+    except KafkaException as error:
+        cause: KafkaError = error.args[0]
+        if cause.code() == KafkaError._INVALID_ARG:  # noqa: SLF001
+            raise Misconfigured(f"stream {connection.stream} ({connection.bootstrap}): {cause.str()}") from error
+        raise translate_error(error, connection, "connecting") from error
 
 
 class LastError:
@@ -153,6 +251,8 @@ def translate_error(error: KafkaError | KafkaException, connection: Connection, 
     where = f"stream {connection.stream} ({connection.bootstrap}), {doing}"
     code = cause.code()
     if code in _LOGIN:
+        if any(words in cause.str() for words in _NO_TOKEN):
+            return Retryable(f"{where}: no token for {connection.credential}: its token_command or token_endpoint gives none")
         return Halt("broker_login", f"{where}: the broker refuses the login of {connection.credential}")
     if code in _FORBIDDEN:
         return Halt("broker_permission", f"{where}: {connection.credential} is not allowed to; ask for the ACL")

@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.codecs.record import Record
 from bridge.errors import BridgeError, Retryable
-from bridge.kafka.connection import Connection, LastError, translate_error
+from bridge.kafka.connection import Connection, LastError, open_client, translate_error
 
 __all__ = ["Publisher"]
 
@@ -33,7 +33,8 @@ class Publisher:
     ) -> None:
         self._connection = connection
         self._last_error = LastError()
-        self._producer = Producer(
+        self._producer = open_client(
+            Producer,
             {
                 **connection.config,
                 "enable.idempotence": True,
@@ -43,7 +44,8 @@ class Publisher:
                 **({} if batches else {"batch.num.messages": 1}),
                 "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
                 "error_cb": self._last_error,
-            }
+            },
+            connection,
         )
 
     def publish(

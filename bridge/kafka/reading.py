@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bridge.codecs.record import ConsumedRecord
 from bridge.errors import Misconfigured, Retryable
-from bridge.kafka.connection import Connection, LastError, translate_error
-from bridge.kafka.subscription import consumed_record
+from bridge.kafka.connection import Connection, LastError, open_client, translate_error
+from bridge.kafka.messages import consumed_record
 
 __all__ = ["read_to_end"]
 
@@ -36,7 +36,7 @@ def read_to_end(connection: Connection, topic: str) -> Iterator[ConsumedRecord]:
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
     }
-    with closing(Consumer(config)) as consumer:
+    with closing(open_client(Consumer, config, connection)) as consumer:
         try:
             ends = _ends(consumer, connection, topic)
             yield from _records(consumer, connection, topic, ends)
@@ -68,6 +68,8 @@ def _records(consumer: Consumer, connection: Connection, topic: str, ends: dict[
             raise Retryable(f"stream {connection.stream} ({connection.bootstrap}): {topic} gives nothing more, before its end")
         error, partition = message.error(), message.partition() or 0
         if error is not None:
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                continue  # librdkafka looks for the group's coordinator though nothing joins it; reading needs no right on it
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                 raise translate_error(error, connection, f"reading {topic}")
             ends.pop(partition, None)

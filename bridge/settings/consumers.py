@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from bridge.events import normalise_url
-from bridge.settings.entries import Section, StreamTopic
+from bridge.settings.entries import Section, StreamTopic, topic_address
 
 __all__ = ["ConsumerSettings"]
 
@@ -21,7 +21,9 @@ def _stream_topic(text: str) -> str:
 
 
 def _source(text: str) -> str:
-    return text if text == "*" else normalise_url(text)
+    if text == "*":
+        return text
+    return topic_address(text) if text.startswith("kafka://") else normalise_url(text)
 
 
 def _prefix(text: str) -> str:
@@ -49,7 +51,8 @@ class ConsumerSettings(Section):
     subscribe: Annotated[list[Annotated[str, AfterValidator(_stream_topic)]], Field(min_length=1)]
     """Topics, each ``<stream>:<topic>``; all of one stream."""
     accept_sources: Annotated[list[Annotated[str, AfterValidator(_source)]], Field(min_length=1)]
-    """URLs of the source TOMs whose events are acted on; ``"*"`` for all."""
+    """URLs of the source TOMs whose events are acted on, and addresses of the topics whose Hermes messages are
+    (``kafka://kafka.scimma.org/tomtoolkit.test``); ``"*"`` for all."""
     accept: list[Kind] = Field(default_factory=lambda: list(KINDS))
     """Kinds of events that are acted on."""
     start: Annotated[str, AfterValidator(_start)] = "earliest"
@@ -62,12 +65,35 @@ class ConsumerSettings(Section):
     """Whether only new targets go into that list, or matched ones too."""
     source_name: Literal["tom", "original"] = "tom"
     """``source_name`` of datums here: the source TOM's name, or where that TOM had them from."""
+    hermes_name: Literal["submitter", "topic"] = "submitter"
+    """What a Hermes message's source is called here, for instance in "Imported from ...": its submitter, or its topic."""
     groups: list[str] = Field(default_factory=list)
     """Groups at the destination that see new targets. The account has to be a member of each."""
     permissions: Literal["PRIVATE", "OPEN", "PUBLIC"] = "PRIVATE"
     """Permissions of new targets."""
     max_new_targets_per_hour: Annotated[int, Field(ge=1)] = 1000
     """New targets per source and hour; beyond it the consumer holds and says so."""
+    pace: Literal["polite", "full"] = "polite"
+    """``polite``: one request at the destination at a time, and pauses when it has much to do, so that those who work there
+    hardly notice. ``full``: as many at a time as go fastest, which is found by trying; for a TOM that nobody waits for."""
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    """Events in work at the same time, each of another target; and, at full pace, the most requests at a time."""
+    backfill: Literal["datums", "products"] = "datums"
+    """How photometry is written of which an event has much: ``datums``, each by a request of its own; ``products``, in files of
+    up to 2,000 datums, which is some 20 times as fast and leaves these files at the destination as data products."""
+    concurrent_writes: bool = False
+    """Whether the destination bears writes of data beside writes of targets, and from several replicas: PostgreSQL does, and
+    SQLite with IMMEDIATE transactions. Targets have one writer at a time in any case."""
+    max_in_flight: Annotated[int, Field(ge=1)] = 500
+    """Events that are taken from the topic and not done with; beyond it none is taken."""
+    max_in_flight_bytes: Annotated[int, Field(ge=1)] = 16_000_000
+    """Their size; bytes."""
+    retry_seconds: Annotated[float, Field(gt=0)] = 900.0
+    """How long an event is tried that fails while the destination is otherwise well, before it becomes a dead letter; seconds.
+    A destination that is away is waited for as long as it takes."""
+    max_refusals_in_a_row: Annotated[int, Field(ge=1)] = 20
+    """Events that the destination may refuse one after the other, with none written in between; then the consumer stops.
+    Those of them that are held back at that time are not committed, and no dead letters."""
     max_separation_arcsec: Annotated[float, Field(gt=0)] = 60.0
     """Targets of one name that are farther apart on the sky are not the same; arcseconds."""
     fetch_from: list[Annotated[str, AfterValidator(_prefix)]] = Field(default_factory=list)
@@ -100,6 +126,14 @@ class ConsumerSettings(Section):
     def stream(self) -> str:
         """Key of the stream."""
         return StreamTopic.parse(self.subscribe[0]).stream
+
+    def consumer_group(self, name: str) -> str:
+        """Return the Kafka consumer group of the consumer of that name."""
+        return self.group_id or f"tom-bridge.{name}"
+
+    def writer_group(self, name: str) -> str:
+        """Return the group whose one partition is the right to write; nothing is read in it."""
+        return f"{self.consumer_group(name)}.writer"
 
     def dead_letter_topic(self, name: str) -> StreamTopic:
         """Return where the dead letters of the consumer of that name go."""

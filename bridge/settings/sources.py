@@ -1,24 +1,25 @@
-"""Where settings come from: a TOML file or a Django settings module; and what is said of mistakes in them."""
+"""Where settings come from: a TOML file or a Django settings module; each entry is checked when it is used."""
 
-import difflib
 import importlib
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
-
-from pydantic import ValidationError
 
 from bridge.errors import Misconfigured
 from bridge.settings.consumers import ConsumerSettings
-from bridge.settings.entries import HermesEntry, Section, StreamEntry, StreamTopic, TomEntry
+from bridge.settings.entries import HermesEntry, StreamEntry, StreamTopic, TomEntry
+from bridge.settings.gateway import GatewayClient, GatewaySettings, read_gateway
+from bridge.settings.tables import Tables, unknown
 
 __all__ = ["Settings"]
 
-_S = TypeVar("_S", bound=Section)
+_SECTIONS = ["DATA_SHARING", "consumers", "gateway"]
+
+_E = TypeVar("_E", StreamEntry, HermesEntry, StreamEntry | HermesEntry)
 
 
 class Settings:
@@ -34,6 +35,8 @@ class Settings:
         Consumers, raw.
     environment
         Values for ``${NAME}``; None: nothing is expanded.
+    gateway
+        The gateway, raw; empty: there is none.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class Settings:
         sharing: Mapping[str, Any],
         consumers: Mapping[str, Any],
         environment: Mapping[str, str] | None,
+        gateway: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.origin = origin
         self._sharing = sharing
         self._consumers = consumers
-        self._environment = environment
+        self._tables = Tables(origin=origin, environment=environment)
+        self._gateway = gateway
 
     @classmethod
     def from_toml(cls, path: Path, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -67,18 +72,19 @@ class Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Misconfigured(f"{path}: not valid TOML: {error}") from error
         for section in document:
-            if section not in {"DATA_SHARING", "consumers"}:
-                raise Misconfigured(f"{path}: [{section}]: {_unknown(section, ['DATA_SHARING', 'consumers'])}")
+            if section not in _SECTIONS:
+                raise Misconfigured(f"{path}: [{section}]: {unknown(section, _SECTIONS)}")
         return cls(
             origin=str(path),
             sharing=_table(path, document, "DATA_SHARING"),
             consumers=_table(path, document, "consumers"),
             environment=environment,
+            gateway=_table(path, document, "gateway"),
         )
 
     @classmethod
     def from_django(cls, module_name: str) -> "Settings":
-        """Read a Django settings module: its ``DATA_SHARING`` and, if it has one, ``BRIDGE_CONSUMERS``.
+        """Read a Django settings module: ``DATA_SHARING`` and, if it has them, ``BRIDGE_CONSUMERS`` and ``BRIDGE_GATEWAY``.
 
         Raises
         ------
@@ -99,7 +105,8 @@ class Settings:
         if not isinstance(sharing, Mapping):
             raise Misconfigured(f"{module_name}: DATA_SHARING: missing; add the dictionary to that settings module")
         consumers = getattr(module, "BRIDGE_CONSUMERS", {})
-        return cls(origin=module_name, sharing=sharing, consumers=consumers, environment=None)
+        gateway = getattr(module, "BRIDGE_GATEWAY", {})
+        return cls(origin=module_name, sharing=sharing, consumers=consumers, environment=None, gateway=gateway)
 
     def __repr__(self) -> str:
         return f"<Settings of {self.origin}>"
@@ -125,10 +132,10 @@ class Settings:
         raw = self._raw("DATA_SHARING", self._sharing, key)
         url = str(raw.get("BASE_URL", ""))
         if url.startswith("kafka:"):
-            return self._checked(StreamEntry, "DATA_SHARING", key, raw)
+            return self._tables.checked(StreamEntry, f"DATA_SHARING.{key}", raw)
         if any(name in raw for name in ("HERMES_API_KEY", "CREDENTIAL_USERNAME")):
-            return self._checked(HermesEntry, "DATA_SHARING", key, raw)
-        return self._checked(TomEntry, "DATA_SHARING", key, raw)
+            return self._tables.checked(HermesEntry, f"DATA_SHARING.{key}", raw)
+        return self._tables.checked(TomEntry, f"DATA_SHARING.{key}", raw)
 
     def tom(self, key: str) -> TomEntry:
         """Return the entry of a TOM; raises `Misconfigured` if it is something else."""
@@ -161,16 +168,32 @@ class Settings:
         Misconfigured
             If it is not written like that, or the topic is not among the stream's USER_TOPICS.
         """
-        try:
-            place = StreamTopic.parse(text)
-        except ValueError as error:
-            raise Misconfigured(str(error)) from error
-        stream = self.stream(place.stream)
-        if only_user_topics and stream.USER_TOPICS and place.topic not in stream.USER_TOPICS:
+        place = _place(text)
+        return self._with_topic(self.stream(place.stream), place, only_user_topics=only_user_topics), place
+
+    def stream_or_hermes_topic(self, text: str) -> tuple[StreamEntry | HermesEntry, StreamTopic]:
+        """Return where ``<key>:<topic>`` from the command line publishes to: a topic of a stream, or of Hermes.
+
+        Raises
+        ------
+        Misconfigured
+            As `stream_topic`.
+        """
+        place = _place(text)
+        entry = self.entry(place.stream)
+        if isinstance(entry, TomEntry):
             raise Misconfigured(
-                f"{self.origin}: [DATA_SHARING.{place.stream}] USER_TOPICS: {_unknown(place.topic, stream.USER_TOPICS)}"
+                f"{self.origin}: [DATA_SHARING.{place.stream}]: a stream or Hermes is needed here; "
+                "its BASE_URL has to be kafka://host[:port]/, or it needs HERMES_API_KEY"
             )
-        return stream, place
+        return self._with_topic(entry, place), place
+
+    def _with_topic(self, entry: _E, place: StreamTopic, *, only_user_topics: bool = True) -> _E:
+        if only_user_topics and entry.USER_TOPICS and place.topic not in entry.USER_TOPICS:
+            raise Misconfigured(
+                f"{self.origin}: [DATA_SHARING.{place.stream}] USER_TOPICS: {unknown(place.topic, entry.USER_TOPICS)}"
+            )
+        return entry
 
     def consumer(self, name: str) -> ConsumerSettings:
         """Return the checked settings of a consumer; its destination and stream are checked with it.
@@ -180,14 +203,26 @@ class Settings:
         Misconfigured
             If there is none of that name, or something about it is wrong.
         """
-        raw = self._raw("consumers", self._consumers, name)
-        consumer = self._checked(ConsumerSettings, "consumers", name, raw)
+        consumer = self.observed_consumer(name)
         if name not in self._sharing:
-            known = _unknown(name, self.entry_names)
+            known = unknown(name, self.entry_names)
             raise Misconfigured(f"{self.origin}: [consumers.{name}]: is named after no key of DATA_SHARING: {known}")
         self.tom(name)
         for text in consumer.subscribe:
             self.stream_topic(text)
+        self.stream(consumer.dead_letter_topic(name).stream)
+        return consumer
+
+    def observed_consumer(self, name: str) -> ConsumerSettings:
+        """Return a consumer's settings for those who only look at it: they need no login at its destination.
+
+        Raises
+        ------
+        Misconfigured
+            If there is none of that name, or its own section is wrong.
+        """
+        raw = self._raw("consumers", self._consumers, name)
+        consumer = self._tables.checked(ConsumerSettings, f"consumers.{name}", raw)
         try:
             letters = consumer.dead_letter_topic(name)
         except ValueError as error:
@@ -196,11 +231,31 @@ class Settings:
             ) from error
         if str(letters) in consumer.subscribe:
             raise Misconfigured(f"{self.origin}: [consumers.{name}] dead_letters: {letters} is subscribed; name another topic")
-        self.stream(letters.stream)
         return consumer
 
+    def display_name(self, key: str) -> str:
+        """Return an entry's name for people, or its key; the entry need not be right."""
+        entry = self._sharing.get(key)
+        named = entry.get("DISPLAY_NAME") if isinstance(entry, Mapping) else None
+        return named if isinstance(named, str) and named else key
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether there is a gateway."""
+        return bool(self._gateway)
+
+    def gateway(self) -> tuple[GatewaySettings, dict[str, GatewayClient]]:
+        """Return the checked settings of the gateway, and of its clients by name; its stream is checked with it.
+
+        Raises
+        ------
+        Misconfigured
+            If there is no gateway or no client, or something about them is wrong.
+        """
+        return read_gateway(self._gateway, origin=self.origin, tables=self._tables, stream=self.stream)
+
     def problems(self) -> Iterator[str]:
-        """Yield one line for each entry or consumer that is wrong."""
+        """Yield one line for each entry or consumer that is wrong, and for the gateway."""
         for kind, names, read in (
             ("entry", self.entry_names, self.entry),
             ("consumer", self.consumer_names, self.consumer),
@@ -212,52 +267,23 @@ class Settings:
                     read(name)
                 except Misconfigured as error:
                     yield str(error)
+        if self.has_gateway:
+            try:
+                self.gateway()
+            except Misconfigured as error:
+                yield str(error)
 
     def _raw(self, section: str, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         if key not in table:
-            raise Misconfigured(f"{self.origin}: [{section}.{key}]: {_unknown(key, list(table))}")
-        if not isinstance(table[key], Mapping):
-            raise Misconfigured(f"{self.origin}: [{section}.{key}]: has to be a table of keys and values")
-        return {name: self._expand(f"[{section}.{key}] {name}", value) for name, value in table[key].items()}
-
-    def _expand(self, where: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._expand(where, item) for item in value]
-        environment = self._environment
-        if not isinstance(value, str) or environment is None:
-            return value
-
-        def replace(found: re.Match[str]) -> str:
-            name = found[1]
-            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-                raise Misconfigured(f"{self.origin}: {where}: ${{...}} holds what is no name of an environment variable")
-            if name not in environment:
-                raise Misconfigured(f"{self.origin}: {where}: the environment has no {name}; set it, or write the value")
-            return environment[name]
-
-        return re.sub(r"\$\{([^}]*)\}", replace, value)
-
-    def _checked(self, model: type[_S], section: str, key: str, raw: Mapping[str, Any]) -> _S:
-        try:
-            return model.model_validate(raw)
-        except ValidationError as error:
-            lines = []
-            for problem in error.errors(include_url=False, include_input=False):
-                field = ".".join(map(str, problem["loc"]))
-                message = problem["msg"].removeprefix("Value error, ")
-                if problem["type"] == "extra_forbidden":
-                    message = _unknown(field, list(model.model_fields))
-                if problem["type"] == "missing":
-                    message = "missing; add it"
-                lines.append(f"{self.origin}: [{section}.{key}]{' ' if field else ''}{field}: {message}")
-            raise Misconfigured("\n".join(lines)) from None
+            raise Misconfigured(f"{self.origin}: [{section}.{key}]: {unknown(key, table)}")
+        return self._tables.raw(f"{section}.{key}", table[key])
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1)
-    meant = next((k for k in known if close and k.lower() == close[0]), None)
-    hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(known) or 'none'}"
-    return f"{name} is unknown; {hint}"
+def _place(text: str) -> StreamTopic:
+    try:
+        return StreamTopic.parse(text)
+    except ValueError as error:
+        raise Misconfigured(str(error)) from error
 
 
 def _table(path: Path, document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,20 +1,25 @@
 """Writing reduced datums and data products at a TOM, each once."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+import threading
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 
 from bridge.errors import Rejected
 from bridge.events import DataProduct, DataProductShared, ReducedDatum, ReducedDatumsShared
+from bridge.tom.rows import Rows
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
-from bridge.translate.datums import DatumRequest, datum_mark, datum_request
-from bridge.translate.dialect import Dialect, dialect_of
+from bridge.translate.datums import DatumRequest, datum_request
+from bridge.translate.dialect import dialect_of
 from bridge.translate.products import product_id
 from bridge.translate.targets import KnownTarget
 from bridge.verdict import Answer, judge, says_already_exists, says_invisible_target
 
-__all__ = ["DataWriter"]
+__all__ = ["DataWriter", "Each"]
+
+Moment = list[tuple[int, ReducedDatum]]
+"""Datums of one type and time, with their numbers in the event."""
+Each = Callable[[Iterable[Moment], Callable[[Moment], None]], None]
 
 
 class DataWriter:
@@ -26,11 +31,14 @@ class DataWriter:
         The TOM.
     original_source
         Whether ``source_name`` is where the source TOM had a datum from, instead of that TOM's name.
+    each
+        Does something with every item, several at a time if it likes; raises the first error when all have ended.
     """
 
-    def __init__(self, *, session: TomSession, original_source: bool) -> None:
+    def __init__(self, *, session: TomSession, original_source: bool, each: Each) -> None:
         self._session = session
         self._original_source = original_source
+        self._each = each
 
     def write_datums(
         self,
@@ -39,6 +47,7 @@ class DataWriter:
         shared: ReducedDatumsShared | DataProductShared,
         known: KnownTarget,
         only: Collection[int] | None = None,
+        written: Written | None = None,
     ) -> Written:
         """Write datums of one target, each once; what is there already counts as present.
 
@@ -52,34 +61,64 @@ class DataWriter:
             The target here.
         only
             Numbers of those to write; all, if it is None.
+        written
+            What an earlier attempt wrote, which is not written again; gets what is written now, at once.
 
         Raises
         ------
         Rejected
             ``target_not_changeable`` if the account may see the target but not change it.
+        Away
+            If the TOM can write nothing at present.
         """
-        dialect = dialect_of(self._session.dialect)
-        written = Written(target_id=known.id)
-        rows = _Rows(self._session, known.id, dialect)
+        written = written if written is not None else Written(target_id=known.id)
+        rows = Rows(self._session, known.id, dialect_of(self._session.dialect))
+        lock = threading.Lock()
+        # Only datums of one moment can be taken for each other by a TOM: those go one after the other.
+        moments: dict[tuple[str, datetime], Moment] = {}
         for number, datum in enumerate(datums):
-            if only is not None and number not in only:
-                continue
-            item = f"datum {number} ({datum.data_type}, {datum.timestamp.isoformat()})"
-            problem = dialect.unstorable(datum)
-            if problem is not None:
-                written.failures.append(Failure(item, "unstorable", problem, number))
-                continue
-            request = self._request(datum, shared, known)
-            for key, name in request.renamed.items():
-                written.notes.append(f"{item}: key {key!r} is stored as {name!r}")
-            try:
-                self._write_datum(request, rows, written, item)
-            except Rejected as error:
-                if error.reason == "target_not_changeable":
-                    raise
-                hint = dialect.hint(datum) if error.reason == "tom_error" else ""
-                written.failures.append(Failure(item, error.reason, error.detail + hint, number))
+            if number not in written.done and (only is None or number in only):
+                moments.setdefault((datum.data_type, datum.timestamp), []).append((number, datum))
+
+        def write(moment: Moment) -> None:
+            for number, datum in moment:
+                part = self._write_one(number, datum, shared=shared, known=known, rows=rows)
+                with lock:
+                    written.add(part)
+
+        self._each(moments.values(), write)
+        written.failures.sort(key=lambda failure: -1 if failure.datum is None else failure.datum)
         return written
+
+    def _write_one(
+        self,
+        number: int,
+        datum: ReducedDatum,
+        *,
+        shared: ReducedDatumsShared | DataProductShared,
+        known: KnownTarget,
+        rows: Rows,
+    ) -> Written:
+        """Write one datum of an event, unless it is there, and return what came of it."""
+        dialect = dialect_of(self._session.dialect)
+        item = f"datum {number} ({datum.data_type}, {datum.timestamp.isoformat()})"
+        part = Written(target_id=known.id)
+        problem = dialect.unstorable(datum)
+        if problem is not None:
+            part.failures.append(Failure(item, "unstorable", problem, number))
+            return part
+        request = self._request(datum, shared, known)
+        part.notes += [f"{item}: key {key!r} is stored as {name!r}" for key, name in request.renamed.items()]
+        try:
+            self._write_surely(request, rows, part, item)
+        except Rejected as error:
+            if error.reason == "target_not_changeable":
+                raise
+            hint = dialect.hint(datum) if error.reason == "tom_error" else ""
+            part.failures.append(Failure(item, error.reason, error.detail + hint, number))
+        else:
+            part.done.add(number)
+        return part
 
     def _request(
         self, datum: ReducedDatum, shared: ReducedDatumsShared | DataProductShared, known: KnownTarget
@@ -94,7 +133,17 @@ class DataWriter:
             reserved=dialect_of(self._session.dialect).reserved_keys,
         )
 
-    def _write_datum(self, request: DatumRequest, rows: "_Rows", written: Written, item: str) -> None:
+    def _write_surely(self, request: DatumRequest, rows: Rows, written: Written, item: str) -> None:
+        try:
+            self._write_datum(request, rows, written, item)
+        except Rejected as error:
+            if error.reason != "tom_error":
+                raise
+            # A TOM that can write nothing is away, and no datum is to blame; one that could not a moment ago may take it now.
+            self._session.require_writing()
+            self._write_datum(request, rows, written, item)
+
+    def _write_datum(self, request: DatumRequest, rows: Rows, written: Written, item: str) -> None:
         answer = self._post_datum(request)
         if answer.status == 500 and not rows.has(request):
             # Some TOMs save the row and then fail: what they have is asked anew before anything is sent again.
@@ -163,15 +212,13 @@ class DataWriter:
         written_before = problem is not None and problem.reason == "datums_written_before"
         if product.datums and not written_before and (stored is None or not self._has_datums(stored)):
             one_by_one = self.write_datums(product.datums, shared=shared, known=known)
-            written.written += one_by_one.written
-            written.present += one_by_one.present
-            written.failures += one_by_one.failures
-            written.notes += [*one_by_one.notes, f"product {product.name!r}: its datums were written one by one"]
+            written.add(one_by_one)
+            written.notes.append(f"product {product.name!r}: its datums were written one by one")
         return written
 
     def _refuse_if_written_before(self, shared: DataProductShared, known: KnownTarget) -> None:
         """Refuse a file whose datums are here one by one: 2.x would make each of them once more out of the file."""
-        rows = _Rows(self._session, known.id, dialect_of(self._session.dialect))
+        rows = Rows(self._session, known.id, dialect_of(self._session.dialect))
         if any(rows.has_our_own(self._request(datum, shared, known)) for datum in shared.product.datums):
             raise Rejected(
                 "datums_written_before",
@@ -204,6 +251,8 @@ class DataWriter:
             raise Rejected("product_id_taken", f"the product_id {identifier!r} belongs to another target there")
         if answer.status == 500 and answer.is_json:
             raise Rejected("product_not_processed", "the TOM could not process the file into reduced datums")
+        if answer.status >= 500:
+            self._session.require_writing()
         raise judge(answer)
 
     def _find_product(self, identifier: str, known: KnownTarget) -> int | None:
@@ -217,55 +266,3 @@ class DataWriter:
         # A TOM that died between storing the file and processing it has the one without the other.
         rows = self._session.get_ok("api/reduceddatums/", {"data_product__id": stored, "limit": 1})
         return int(rows["count"]) > 0
-
-
-class _Rows:
-    """The datums that a target has at the TOM, asked for once, when in doubt."""
-
-    def __init__(self, session: TomSession, target_id: int, dialect: Dialect) -> None:
-        self._session = session
-        self._target_id = target_id
-        self._dialect = dialect
-        self._by_type: dict[str, dict[datetime, list[dict[str, Any]]]] = {}
-        self._added: set[str] = set()
-
-    @staticmethod
-    def says_duplicate(answer: Answer) -> bool:
-        """Whether an answer may mean that the datum is there: 200 of 3.x, 500 of 2.x."""
-        return answer.status == 500 or (answer.ok and bool(answer.body.get("already_exists")))
-
-    def add(self, request: DatumRequest) -> None:
-        """Note a datum that was just written."""
-        self._added.add(str(request.datum.id))
-
-    def forget(self) -> None:
-        """Ask the TOM anew next time."""
-        self._by_type.clear()
-
-    def has_our_own(self, request: DatumRequest) -> bool:
-        """Whether a row is there that carries the datum's own mark, because we wrote it one by one."""
-        mark = datum_mark(request.body["source_location"])
-        return any(datum_mark(row["source_location"]) == mark for row in self._at(request))
-
-    def has(self, request: DatumRequest) -> bool:
-        """Whether the datum is there."""
-        if str(request.datum.id) in self._added:
-            return True
-        return any(self._dialect.is_row(row, request) for row in self._at(request))
-
-    def _at(self, request: DatumRequest) -> Sequence[dict[str, Any]]:
-        """Return the rows of the datum's type and time."""
-        data_type = str(request.body["data_type"])
-        if data_type not in self._by_type:
-            self._by_type[data_type] = self._ask(data_type)
-        moment = datetime.fromisoformat(request.body["timestamp"]).astimezone(UTC)
-        return self._by_type[data_type].get(moment, ())
-
-    def _ask(self, data_type: str) -> dict[datetime, list[dict[str, Any]]]:
-        query = {"target__id": self._target_id, "data_type": data_type, "limit": 10_000_000}
-        by_moment: dict[datetime, list[dict[str, Any]]] = {}
-        rows: Sequence[dict[str, Any]] = self._session.get_ok("api/reduceddatums/", query)["results"]
-        for row in rows:
-            moment = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)
-            by_moment.setdefault(moment, []).append(row)
-        return by_moment

@@ -6,8 +6,9 @@ list name that exists twice, on which the TOM would fail, is seen beforehand. Wi
 which changes nothing but the target's ``modified``.
 """
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from html.parser import HTMLParser
 
 from bridge.tom.session import TomSession
@@ -53,14 +54,47 @@ class TargetLists:
         """Return those of the wanted lists whose name exists more than once at the TOM."""
         return [name for name in dict.fromkeys(wanted) if len(self._keys_of(name) or ()) > 1]
 
+    def has(self, name: str, target_id: int, target_name: str) -> bool:
+        """Whether a target is known to be in the list of that name."""
+        return any(self._contains(key, target_id, target_name) for key in self._keys_of(name) or ())
+
+    def any_has(self, names: re.Pattern[str], target_id: int, target_name: str, *, but: Container[str]) -> bool:
+        """Whether a target is known to be in a list whose name is like that.
+
+        Parameters
+        ----------
+        names
+            What the lists' names look like.
+        target_id, target_name
+            The target.
+        but
+            Names of lists that are not asked about.
+        """
+        asked: set[int] = set()
+        for is_read_anew in (False, True):
+            if is_read_anew:
+                self._read()  # a creation, here or by another replica, may have made lists since
+            alike = (name for name in self._keys if names.fullmatch(name) and name not in but)
+            keys = {key for name in alike for key in self._keys[name]} - asked
+            if any(self._contains(key, target_id, target_name) for key in keys):
+                return True
+            asked |= keys
+        return False
+
     def _keys_of(self, name: str) -> list[int] | None:
         """Return the primary keys of the lists of a name, or None where the TOM does not tell."""
-        if name not in self._keys and time.monotonic() >= self._ask_again_at:
-            page = self._session.get_page("api/targets/", {"limit": 1})
-            choices = None if page is None else _list_choices(page)
-            self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS if choices is None else 0.0
-            self._keys = choices or {}
+        if name not in self._keys:
+            self._read()
         return None if time.monotonic() < self._ask_again_at else self._keys.get(name, [])
+
+    def _read(self) -> None:
+        """Ask for the names of all lists, unless the TOM did not tell them a while ago."""
+        if time.monotonic() < self._ask_again_at:
+            return
+        page = self._session.get_page("api/targets/", {"limit": 1})
+        choices = None if page is None else _list_choices(page)
+        self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS if choices is None else 0.0
+        self._keys = choices or {}
 
     def _contains(self, key: int, target_id: int, target_name: str) -> bool:
         answer = self._session.get("api/targets/", {"targetlist__name": key, "name": target_name, "limit": 1_000})

@@ -115,10 +115,15 @@ class TomReader:
             rows[key] = datum_row
         for product_row in self._product_rows(row):
             made = self._datum_rows({"data_product__id": product_row["id"]})
+            of_product = Counter(canonical_json(datum_row) for datum_row in made)
+            if (product_row["product_id"] or "").startswith(PRODUCT_MARK):
+                echoes += (datums & of_product).total()
+                datums -= of_product
+                continue
             body = self._product(product_row, target, made)
             if body is not None:
                 # What processing the file made comes with the file, and not once more by itself.
-                datums -= Counter(canonical_json(datum_row) for datum_row in made)
+                datums -= of_product
                 yield body
         if echoes:
             self._warn(f"{target.name}: {echoes} datums that came through the bridge are not shared on")
@@ -136,11 +141,7 @@ class TomReader:
     def _product_rows(self, row: Row) -> list[Row]:
         query = {"target_name": row["name"], "limit": 1_000_000}
         found = self._session.get_ok("api/dataproducts/", query)["results"]
-        own = {
-            product["id"]: product
-            for product in found
-            if product["target"] == row["id"] and not (product["product_id"] or "").startswith(PRODUCT_MARK)
-        }
+        own = {product["id"]: product for product in found if product["target"] == row["id"]}
         return [own[key] for key in sorted(own)]
 
     def _read_datums(self, rows: list[Row], target: Target, *, of_product: bool = False) -> list[ReducedDatum]:

@@ -16,7 +16,9 @@ from bridge.translate.targets import (
     Creation,
     KnownTarget,
     creation,
+    imported_lists,
     missing_names,
+    missing_numbers,
     refuse_long_lists,
     same_fields,
     too_long,
@@ -67,6 +69,7 @@ class TargetWriter:
         self._permissions = permissions
         self._groups = groups
         self._imported_list = imported_list
+        self._imported_lists = imported_lists(imported_list)
         self._imported_list_for_all = imported_list_for_all
         self._accept_lists = accept_lists
 
@@ -92,11 +95,12 @@ class TargetWriter:
         unfinished = self._may_be_unfinished(event, known, event_time)
         return self._add(event, known, unfinished=unfinished, names=event.target.names)
 
-    def set_zeros(self, target: TargetIdentity, known: KnownTarget) -> None:
-        """Set right the numbers that a crash left as placeholders."""
+    def set_zeros(self, target: TargetIdentity, known: KnownTarget) -> bool:
+        """Set right the numbers that a crash left as placeholders; returns whether there were any."""
         zeros = zeros_to_set(target, known)
         if zeros:
             self._patch(known.id, zeros)
+        return bool(zeros)
 
     def group_ids(self) -> list[dict[str, Any]]:
         """Return the groups that see new targets, as the API wants them.
@@ -131,7 +135,7 @@ class TargetWriter:
         )
         if not self._session.prove(max_age_seconds=PROOF_SECONDS):
             # The login had ended, so what was looked up may have been a visitor's view.
-            known = self._matcher.find(event.target)
+            known = self._matcher.find(event.target, certain=True)
             if known is not None:
                 return self._add(event, known, unfinished=False, names=event.target.names)
         written = self._send_creation(event, request)
@@ -141,10 +145,14 @@ class TargetWriter:
 
     def _send_creation(self, event: TargetShared, request: Creation) -> Written:
         answer = self._session.post("api/targets/", request.body)
-        if answer.status == 400 and (known := self._matcher.find(event.target)) is not None:
+        if answer.status == 400 and (known := self._matcher.find(event.target, certain=True)) is not None:
             # Somebody else made it between our look and our request.
             return self._add(event, known, unfinished=False, names=event.target.names)
-        if answer.status == 500:
+        for is_second_time in (False, True):
+            if answer.status < 500:
+                break
+            if is_second_time:
+                self._session.require_writing()  # a TOM that can write nothing is away, and no target is to blame
             known = self._matcher.by_exact_name(str(request.body["name"]))
             if known is not None:
                 return self._finish(event, known)
@@ -175,21 +183,41 @@ class TargetWriter:
                 f"an alias of {target.name!r} belongs to a target there that this account can't see; "
                 "the TOM's administrator has to give it 'Can view target' and 'Can change target'",
             )
+        if answer.status == 400 and (missing := missing_numbers(target)):
+            return Rejected(
+                "incomplete_target",
+                f"no target of its names is there, and the TOM makes none without {', '.join(missing)}; make it there",
+            )
         return judge(answer)
 
     def _may_be_unfinished(self, event: TargetShared, known: KnownTarget, event_time: datetime) -> bool:
         """Whether a target may be what this event, consumed before, began to create and something interrupted.
 
         There is no store beside the TOM that would know. It has to be the event's target to the last digit, created
-        after the event; 3.x says where it came from, too. If so, completing what misses is what was wanted anyway.
+        after the event, no other source's, and one that a TOM makes. If so, completing what misses is what was wanted anyway.
         """
-        came_from_there = self._session.dialect == 2 or known.shared_from == event.tom.name
         created_after = known.created + CLOCK_SKEW >= event_time
-        return came_from_there and created_after and same_fields(event.target, known)
+        if not created_after or missing_numbers(event.target) or not same_fields(event.target, known):
+            return False
+        if self._session.dialect == 2:
+            return not self._is_from_another(event, known)
+        return known.shared_from == event.tom.name
+
+    def _is_from_another(self, event: TargetShared, known: KnownTarget) -> bool:
+        """Whether a target was imported from another TOM than the event's, which 2.x shows by its lists alone.
+
+        A creation writes the list for new targets last. So one that another event began, and that was interrupted, is in no
+        such list, and can't be told from this event's own.
+        """
+        own = self._imported_list_of(event)
+        target = known.id, known.identity.name
+        if not self._imported_list_for_all and self._lists.has(own, *target):
+            return False
+        return self._lists.any_has(self._imported_lists, *target, but={own, *self._all_lists(event, new=False)})
 
     def _add(self, event: TargetShared, known: KnownTarget, *, unfinished: bool, names: Sequence[str]) -> Written:
         written = Written(target_id=known.id, present=1)
-        zeros = zeros_to_set(event.target, known) if unfinished else {}
+        zeros = zeros_to_set(event.target, known)  # whoever left them: nobody but the bridge writes a placeholder
         if zeros:
             self._patch(known.id, zeros)
             written.changed = True
@@ -213,6 +241,10 @@ class TargetWriter:
             problem = judge(answer)
             if not isinstance(problem, Rejected):
                 raise problem
+            if answer.status == 404:
+                raise _not_changeable(known.id)
+            if answer.status >= 500:
+                self._session.require_writing()  # else the addition is not to blame
             if answer.status == 400 and says_already_exists(_first(_mapping(answer.body)), "name"):
                 problem = Rejected("alias_taken", f"the TOM refuses the {item}: it belongs to another target")
             written.failures.append(Failure(item, problem.reason, problem.detail))
@@ -221,13 +253,20 @@ class TargetWriter:
     def _patch(self, target_id: int, body: Mapping[str, Any]) -> None:
         answer = self._session.patch(f"api/targets/{target_id}/", body)
         if not answer.ok:
+            if answer.status == 404:
+                raise _not_changeable(target_id)
+            if answer.status >= 500:
+                self._session.require_writing()
             raise judge(answer)
 
     def _all_lists(self, event: TargetShared, *, new: bool) -> list[str]:
         lists = list(event.target_lists) if self._accept_lists else []
         if new or self._imported_list_for_all:
-            lists.append(self._imported_list.format(tom_name=event.tom.name))
+            lists.append(self._imported_list_of(event))
         return list(dict.fromkeys(name.strip() for name in lists))
+
+    def _imported_list_of(self, event: TargetShared) -> str:
+        return self._imported_list.format(tom_name=event.tom.name).strip()
 
 
 def groups_of(session: TomSession) -> dict[str, int]:
@@ -242,6 +281,15 @@ def _additions(names: Sequence[str], extras: Mapping[str, str], lists: Sequence[
         *(({"targetextra_set": [{"key": key, "value": value}]}, f"extra {key!r}") for key, value in extras.items()),
         *(({"target_lists": [{"name": name}]}, f"list {name!r}") for name in lists),
     ]
+
+
+def _not_changeable(target_id: int) -> Rejected:
+    """Say why a TOM that has shown a target does not find it when it is to be changed."""
+    return Rejected(
+        "target_not_changeable",
+        f"the account may see target {target_id} there but not change it, or it is gone; "
+        "the TOM's administrator has to give it 'Can view target' and 'Can change target'",
+    )
 
 
 def _twice(name: str) -> Failure:

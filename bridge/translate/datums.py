@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,20 +17,27 @@ from bridge.events import (
     SpectroscopyDatum,
     TargetIdentity,
     TomIdentity,
+    datum_identities,
     datum_identity,
     utc_text,
 )
 
 __all__ = [
+    "MOST_HOPS",
     "DatumRequest",
     "datum_mark",
     "datum_request",
+    "first_identity",
     "is_hidden_limit",
     "origin_address",
     "read_datum",
     "read_row",
     "same_moment",
 ]
+
+MOST_HOPS = 32
+"""TOMs of an event's ``hops`` that may vouch for a mark: the oldest, since a datum is marked where it is first written to
+another TOM and keeps that mark. An event can name thousands, and then each of its datums would take seconds."""
 
 _SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "photometry": {
@@ -179,13 +187,13 @@ def datum_request(
             if name != key:
                 renamed[key] = name
             value[name] = item
-    first = _first_identity(datum, hops)
+    first = first_identity(datum, hops)
     identity = first or datum.id or datum_identity(tom.url, datum)
     body = {
         "target": target_id,
-        "data_type": datum.data_type,
+        "data_type": datum.data_type.strip(),  # a TOM trims what stands here, and it is asked and compared by it later
         "timestamp": utc_text(datum.timestamp),
-        "source_name": (datum.source_name if original_source and datum.source_name else tom.name)[:100],
+        "source_name": (datum.source_name if original_source and datum.source_name else tom.source_name)[:100],
         "source_location": datum.source_location if first else origin_address(tom, target, identity),
         "value": dict(sorted(value.items())) if isinstance(extra, Mapping) else extra,
     }
@@ -194,8 +202,7 @@ def datum_request(
 
 def origin_address(tom: TomIdentity, target: TargetIdentity, datum_id: str) -> str:
     """Return the ``source_location`` of a datum: the target's page at the source TOM, marked with the datum's identity."""
-    page = f"{tom.url}targets/{target.primary_key}/" if target.primary_key is not None else tom.url
-    address = f"{page}#datum={datum_id[:32]}"
+    address = f"{tom.page(target.primary_key)}#datum={datum_id[:32]}"
     return address if len(address) <= 200 else f"urn:tom-bridge:datum:{datum_id}"
 
 
@@ -205,14 +212,21 @@ def datum_mark(address: str) -> str:
     return found[1] if found else ""
 
 
-def _first_identity(datum: ReducedDatum, hops: Iterable[str]) -> str:
+def first_identity(datum: ReducedDatum, hops: Iterable[str]) -> str:
     """Return the identity that a datum which a hub passes on had where it came from, or an empty string.
 
     So it is one datum at a destination that hears of it from several hubs. A mark counts only if it is the identity that
     this very datum has at one of the TOMs it has been through: nobody can pass a datum off as another.
+
+    Parameters
+    ----------
+    datum
+        From an event.
+    hops
+        The TOMs that the event's data has been through, oldest first; the first `MOST_HOPS` count.
     """
     mark = datum_mark(datum.source_location)
-    identities = (datum_identity(url, datum) for url in hops) if mark else ()
+    identities = datum_identities(islice(hops, MOST_HOPS), datum) if mark else ()
     return next((identity for identity in identities if identity.startswith(mark)), "")
 
 

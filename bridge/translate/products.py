@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from bridge.events import DataProduct, TargetIdentity, TomIdentity, canonical_json
 
-__all__ = ["PRODUCT_MARK", "product_id"]
+__all__ = ["DATUMS_MARK", "PRODUCT_MARK", "product_id"]
 
 PRODUCT_MARK = "tom-bridge "
 """How the ``product_id`` of every product begins that came through the bridge."""
+DATUMS_MARK = f"{PRODUCT_MARK}datums "
+"""How that of a file begins that is nothing but datums, written at once; where others have 32 hexadecimal digits."""
 
 
 def product_id(product: DataProduct, *, tom: TomIdentity, target: TargetIdentity, hops: Sequence[str] = ()) -> str:

@@ -3,9 +3,11 @@
 Both dialects take the same requests; what only one of them stores is in `bridge.translate.toolkit2` and ``toolkit3``.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from string import Formatter
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,8 +21,10 @@ __all__ = [
     "Creation",
     "KnownTarget",
     "creation",
+    "imported_lists",
     "known_target",
     "missing_names",
+    "missing_numbers",
     "read_target",
     "refuse_long_lists",
     "same_fields",
@@ -152,9 +156,8 @@ def creation(
     if too_long(target.name):
         raise Rejected("name_too_long", f"a TOM's target names have at most {MAX_NAME} characters")
     refuse_long_lists(lists)
-    required = (*_REQUIRED[target.type], *_REQUIRED.get(target.scheme, ()))
     numbers = {name: value for name in NUMBERS if (value := getattr(target, name)) is not None}
-    zeros = {name: 0.0 for name in required if numbers.get(name) == 0}
+    zeros = {name: 0.0 for name in _required(target) if numbers.get(name) == 0}
     aliases, left_out = _aliases(target)
     extras = {key: value for key, value in target.extras.items() if key not in set(unstorable_extras)}
     left_out += [f"extra {key!r}: a field of that name exists there" for key in target.extras if key not in extras]
@@ -181,6 +184,21 @@ def refuse_long_lists(lists: Iterable[str]) -> None:
         raise Rejected("name_too_long", f"a TOM's list names have at most {MAX_LIST_NAME} characters")
 
 
+def imported_lists(template: str) -> re.Pattern[str]:
+    """Return what the names of lists for new targets look like, of whichever TOM.
+
+    Case does not count: TOM Toolkit's own sharing writes "Imported From".
+
+    Parameters
+    ----------
+    template
+        With ``{tom_name}``, as in a consumer's settings.
+    """
+    parts = Formatter().parse(template.strip())
+    pattern = "".join(re.escape(text) + (".+" if field is not None else "") for text, field, _form, _conversion in parts)
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+
+
 def too_long(name: str) -> bool:
     """Whether a name or alias is longer than a TOM can store."""
     return len(name.strip()) > MAX_NAME
@@ -195,6 +213,11 @@ def missing_names(names: Iterable[str], known: KnownTarget) -> list[str]:
         if simple and simple not in have and not too_long(name):
             missing.setdefault(simple, name.strip())
     return list(missing.values())
+
+
+def missing_numbers(target: Target) -> list[str]:
+    """Return the numbers without which a TOM makes no such target."""
+    return [name for name in _required(target) if getattr(target, name) is None]
 
 
 def zeros_to_set(target: TargetIdentity, known: KnownTarget) -> dict[str, float]:
@@ -213,6 +236,10 @@ def same_fields(target: Target, known: KnownTarget) -> bool:
             if (value := getattr(target, name)) is not None
         )
     )
+
+
+def _required(target: Target) -> tuple[str, ...]:
+    return (*_REQUIRED[target.type], *_REQUIRED.get(target.scheme, ()))
 
 
 def _aliases(target: Target) -> tuple[list[str], list[str]]:

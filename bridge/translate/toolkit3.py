@@ -6,7 +6,8 @@ instrument are equal; `is_row` tells whether the row that is there is ours.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from datetime import datetime
 from typing import Any
 
 from bridge.events import (
@@ -20,7 +21,20 @@ from bridge.events import (
 )
 from bridge.translate.datums import DatumRequest, datum_mark, same_moment
 
-__all__ = ["LABEL", "hint", "is_row", "provenance", "reserved_keys", "unstorable", "unstorable_extras"]
+__all__ = [
+    "LABEL",
+    "hint",
+    "is_row",
+    "is_row_of_file",
+    "keys_beside",
+    "keys_in_file",
+    "keys_there",
+    "provenance",
+    "reserved_keys",
+    "row_of_file",
+    "unstorable",
+    "unstorable_extras",
+]
 
 LABEL = "3.x"
 
@@ -45,6 +59,8 @@ _TAKEN: Mapping[str, frozenset[str]] = {
 }
 # fmt: on
 """Keys that 3.x takes for columns, by data type (``tom_dataproducts.models.try_parse_reduced_datum``)."""
+_LONGEST = {"filter": 32, "unit": 32, "telescope": 255, "instrument": 255, "reduction_version": 50}
+"""Characters that 3.x's columns take. A POST that has more is refused; out of a file SQLite stores it, and PostgreSQL fails."""
 _TARGET_FIELDS = frozenset(Target.model_fields) - {"aliases", "primary_key", "extras"} | {
     "id", "created", "modified", "permissions",
 }  # fmt: skip
@@ -98,14 +114,53 @@ def is_row(row: Mapping[str, Any], request: DatumRequest) -> bool:
     The mark in ``source_location`` decides where there is one. Without it everything that the API shows must be equal, the
     source's name included.
     """
-    body = request.body
     mark = datum_mark(row["source_location"])
-    if mark:
-        return mark == datum_mark(body["source_location"])
+    return mark == datum_mark(request.body["source_location"]) if mark else _shows(row, request)
+
+
+def row_of_file(request: DatumRequest) -> Mapping[str, Any] | None:
+    """Return the row of a file of which 3.x makes what the request makes."""
+    value = request.body["value"]
+    if "source" in value or any(len(value.get(name, "")) > most for name, most in _LONGEST.items()):
+        return None
+    columns = {"source": request.body["source_name"], "source_location": request.body["source_location"]}
+    return {**value, **{name: text.strip() for name, text in columns.items() if text.strip()}}
+
+
+def is_row_of_file(row: Mapping[str, Any], request: DatumRequest) -> bool:
+    """Whether a row that was made of a file is the datum, unchanged as far as the API shows it."""
+    return datum_mark(row["source_location"]) == datum_mark(request.body["source_location"]) and _shows(row, request)
+
+
+def keys_there(row: Mapping[str, Any]) -> frozenset[Hashable]:
+    """Return what a row is known by, as far as the API shows it; of limits, it may have any."""
+    shown = row["value"]
+    place = (datetime.fromisoformat(row["timestamp"]), shown.get("bandpass"), shown.get("instrument") or "")
+    return frozenset({(*place, "brightness", shown.get("brightness")), (*place, "limit")})
+
+
+def keys_beside(request: DatumRequest) -> frozenset[Hashable]:
+    """Return what a datum would be known by that goes into a file."""
+    value = request.body["value"]
+    place = (datetime.fromisoformat(request.body["timestamp"]), value.get("filter"), value.get("instrument", ""))
+    brightness = {(*place, "brightness", value["magnitude"])} if "magnitude" in value else set()
+    return frozenset(brightness | ({(*place, "limit")} if "limit" in value else set()))
+
+
+def keys_in_file(request: DatumRequest) -> frozenset[Hashable]:
+    """Return what 3.x's constraints compare: each brightness and each limit once, the rest being equal."""
+    value = request.body["value"]
+    place = (request.body["timestamp"], *(value.get(name, "") for name in ("filter", "instrument", "reduction_version")))
+    return frozenset((*place, name, value[name]) for name in ("magnitude", "limit") if name in value)
+
+
+def _shows(row: Mapping[str, Any], request: DatumRequest) -> bool:
+    """Whether everything that the API shows of a row is the datum's, the source's name included."""
+    body = request.body
     return (
         str(row["data_type"]).lower() == str(body["data_type"]).lower()
         and same_moment(row["timestamp"], body["timestamp"])
-        and row["source_name"] == body["source_name"]
+        and row["source_name"] == body["source_name"].strip()
         and _shown(request.datum) == _given(row["value"])
     )
 
@@ -115,13 +170,11 @@ def _shown(datum: ReducedDatum) -> dict[str, Any]:
     if isinstance(datum, OtherDatum):
         value = datum.value if isinstance(datum.value, dict) else {}
         return {key: item for key, item in value.items() if key not in _ENVELOPE | _COLUMNS}
-    shown = datum.model_dump(
-        mode="json",
-        exclude={
-            "id", "data_type", "timestamp", "source_name", "source_location", "origin", "extra",
-            "limit", "exposure_time", "reduction_version", "setup",
-        },
-    )  # fmt: skip
+    hidden = {
+        "id", "data_type", "timestamp", "source_name", "source_location", "origin", "extra",
+        "limit", "exposure_time", "reduction_version", "setup",
+    }  # fmt: skip
+    shown = datum.model_dump(mode="json", include=type(datum).model_fields.keys() - hidden)
     if "flux_error" in shown:
         shown["error"] = shown.pop("flux_error")
     return _given(shown)

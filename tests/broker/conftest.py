@@ -35,7 +35,7 @@ _numbers = itertools.count()
 @pytest.fixture
 def topic(broker: EmbeddedBroker) -> str:
     """A topic of the test's own, with the embedded broker's four partitions."""
-    name = f"{TOPIC}.{next(_numbers)}"
+    name = f"{TOPIC}.at-broker.{next(_numbers)}"  # other tests, beside these on Apache Kafka, count theirs without it
     broker.create_topic(name)
     return name
 

@@ -3,7 +3,6 @@
 import pytest
 
 from bridge.errors import Misconfigured
-from bridge.kafka.admin import Admin
 from bridge.kafka.connection import Connection
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.reading import read_to_end
@@ -42,7 +41,7 @@ def test_a_consumer_of_the_topic_is_not_disturbed(
     subscription = subscribe()
     before = read(subscription, 10)
     for record in before:
-        assert subscription.commit(record)
+        assert subscription.commit({(topic, record.partition): record.next_offset})
 
     assert len(list(read_to_end(connection, topic))) == 10
 
@@ -53,7 +52,3 @@ def test_a_consumer_of_the_topic_is_not_disturbed(
 def test_a_topic_that_does_not_exist_is_named(connection: Connection) -> None:
     with pytest.raises(Misconfigured, match=r"no topic nowhere.*topics create share-stream:nowhere"):
         list(read_to_end(connection, "nowhere"))
-
-
-def test_the_embedded_broker_does_not_say_who_is_in_a_group(connection: Connection) -> None:
-    assert Admin(connection).members("anybody") == 0

@@ -2,13 +2,16 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
+from confluent_kafka import Message, TopicPartition
 
-from bridge.errors import Retryable
+from bridge.codecs.record import ConsumedRecord
+from bridge.errors import Halt, Retryable
 from bridge.kafka.connection import connect_settings
 from bridge.kafka.publisher import Publisher
-from bridge.kafka.subscription import Subscription
+from bridge.kafka.subscription import SERVE_SECONDS, Subscription
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read, values
 from tests.support.ports import free_port
@@ -27,7 +30,7 @@ def test_who_comes_back_goes_on_behind_what_was_committed(publisher: Publisher, 
     publisher.publish(topic, numbered(10, key="one target"))
     first = subscribe()
     for consumed in read(first, 4):
-        first.commit(consumed)
+        assert first.commit({(topic, consumed.partition): consumed.next_offset})
     first.close()
     publisher.publish(topic, numbered(12, key="one target")[10:])
 
@@ -40,7 +43,7 @@ def test_a_commit_covers_what_is_before_it_and_not_what_was_read_after(
     publisher.publish(topic, numbered(10, key="one target"))
     first = subscribe()
     records = read(first, 10)
-    first.commit(records[5])
+    assert first.commit({(topic, records[5].partition): records[5].next_offset})
     first.close()
 
     assert values(read(subscribe(), 4)) == [6, 7, 8, 9]
@@ -65,7 +68,7 @@ def test_two_members_of_a_group_share_the_partitions_and_together_read_everythin
             consumed = subscription.poll(0.1)
             if consumed is not None:
                 found[number].append(int(consumed.record.value or b""))
-                subscription.commit(consumed)
+                subscription.commit({(topic, consumed.partition): consumed.next_offset})
 
     threads = [threading.Thread(target=consume, args=pair) for pair in enumerate((one, other))]
     for thread in threads:
@@ -97,12 +100,80 @@ def test_partitions_are_announced_before_they_are_taken_away(publisher: Publishe
     publisher.publish(topic, numbered(8))
     revoked: list[tuple[str, int]] = []
     subscription = subscribe(on_revoke=revoked.extend)
-    record = read(subscription, 1)[0]
+    read(subscription, 1)
 
-    assert subscription.owns(record)
+    assert subscription.is_member
+    assert sorted(subscription.assigned) == [(topic, number) for number in range(4)]
+    assert revoked == []
     subscription.close()
     assert sorted(revoked) == [(topic, number) for number in range(4)]
-    assert not subscription.owns(record)
+    assert subscription.assigned == []
+    assert not subscription.is_member
+
+
+def test_what_is_committed_as_partitions_go_counts(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
+    publisher.publish(topic, numbered(10, key="one target"))
+    first = subscribe()
+    partition = read(first, 6)[0].partition
+    first.on_revoke = lambda _partitions: first.commit({(topic, partition): 6})
+    first.close()
+
+    assert values(read(subscribe(), 4)) == [6, 7, 8, 9]
+
+
+def test_what_is_raised_as_partitions_go_is_raised_by_poll(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
+    subscription = subscribe()
+    _until(lambda: subscription.poll(0.1) is None and subscription.is_member)
+
+    def refuse(_partitions: object) -> None:
+        raise Halt("tom_login", "refused")
+
+    subscription.on_revoke = refuse
+    subscription.rejoin()
+    with pytest.raises(Halt):
+        _until(lambda: subscription.poll(0.1) is not None)
+
+
+def test_commits_of_several_partitions_go_together_and_each_goes_on_from_its_own(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(40))
+    first = subscribe()
+    records = read(first, 40)
+    half = {(topic, number): sum(record.partition == number for record in records) // 2 for number in range(4)}
+    assert first.commit(half)
+    first.close()
+    rest = [int(record.record.value or b"") for record in records if record.offset >= half[topic, record.partition]]
+
+    assert values(read(subscribe(), len(rest))) == sorted(rest)
+
+
+def test_who_joins_anew_is_told_that_the_partitions_went_and_begins_behind_the_commit(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(10, key="one target"))
+    gone: list[tuple[str, int]] = []
+    subscription = subscribe(on_revoke=gone.extend, on_lost=gone.extend)
+    records = read(subscription, 6)
+    subscription.commit({(topic, records[3].partition): records[3].next_offset})
+    before = list(gone)
+    subscription.rejoin()
+    again = read(subscription, 6)
+
+    assert before == []
+    assert sorted(gone) == [(topic, number) for number in range(4)]
+    assert values(again) == [4, 5, 6, 7, 8, 9]
+
+
+def test_lag_is_what_is_not_done_with(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
+    publisher.publish(topic, numbered(10, key="one target"))
+    subscription = subscribe()
+    place = (topic, read(subscription, 10)[0].partition)
+
+    assert subscription.lag(place, None) == 0
+    assert subscription.lag(place, 4) == 6
+    assert subscription.lag((topic, 99), None) is None
+    assert subscription.is_broker_there
 
 
 def test_drained_means_read_up_to_the_end_that_was_there_at_the_start(
@@ -140,7 +211,7 @@ def test_a_member_is_not_drained_while_partitions_are_shared_out_anew(
     other_joins.start()
     end = time.monotonic() + 30
     while not len(other.assigned) == len(one.assigned) == 2 and time.monotonic() < end:
-        one.hold(0.05, until=lambda: False)
+        one.rest(0.05)
         called_drained.append(one.drained)
     other_joins.join()
 
@@ -162,22 +233,142 @@ def test_latest_begins_behind_what_is_there_and_passes_over_nothing_after(
     assert values(read(subscribe(start="latest"), 4)) == [10, 11, 12, 13]
 
 
-def test_a_hold_keeps_the_partitions_takes_no_records_and_loses_none(
+def test_a_rest_keeps_the_partitions_takes_no_records_and_loses_none(
     publisher: Publisher, topic: str, subscribe: Subscribe
 ) -> None:
     publisher.publish(topic, numbered(20))
     subscription = subscribe()
     before = read(subscription, 3)
-    subscription.hold(1.2, until=lambda: False)
+    end = time.monotonic() + 1.2
+    while time.monotonic() < end:
+        subscription.rest(0.05)
 
     assert len(subscription.assigned) == 4
     assert values(before + read(subscription, 17)) == list(range(20))
 
 
-def test_a_hold_ends_when_it_is_told_to(subscribe: Subscribe) -> None:
+def test_who_rests_and_takes_by_turns_has_everything_once(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
+    publisher.publish(topic, numbered(30))
+    subscription = subscribe()
+    found = read(subscription, 1)
+    while len(found) < 30:
+        subscription.rest(0.0)
+        found += read(subscription, 1)
+        subscription.rest(0.02)
+
+    assert values(found) == list(range(30))
+
+
+def read_ahead(subscription: Subscription) -> list[ConsumedRecord]:
+    """Read until the client has given more than was asked for; return what was."""
+    found: list[ConsumedRecord] = []
+    _until(lambda: found.extend(read(subscription, 1)) or len(subscription._ahead) > 5)
+    return found
+
+
+def test_records_that_were_taken_ahead_of_their_turn_are_given_out_in_order_and_once(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(300, key="one target"))
+    subscription = subscribe()
+    found = read_ahead(subscription)
+    while len(found) < 300:
+        subscription.rest(0.0)
+        found += read(subscription, min(60, 300 - len(found)))
+
+    assert [int(record.record.value or b"") for record in found] == list(range(300))
+    assert read(subscription, 1, seconds=0.5) == []
+
+
+def test_what_was_taken_ahead_of_its_turn_goes_with_its_partition(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    """Who gave it out after that would have it committed, past what the next owner has to do."""
+    publisher.publish(topic, numbered(300, key="one target"))
+    gone: list[tuple[str, int]] = []
+    subscription = subscribe(on_revoke=gone.extend)
+    found = read_ahead(subscription)
+    subscription.commit({(topic, found[0].partition): 1})
+    subscription.rejoin()
+    _until(lambda: subscription.rest(0.05) or gone)
+
+    assert not subscription._ahead
+    assert [record.offset for record in read(subscription, 299)] == list(range(1, 300))
+
+
+class Interrupted:
+    """The client, but as it takes records its partitions go, and come back: nobody can tell which records are from before."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._client = subscription._consumer
+        self.times = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def consume(self, most: int, timeout: float) -> list[Message]:
+        messages = self._client.consume(most, timeout)
+        if messages and self.times:
+            self.times -= 1
+            partitions = [TopicPartition(*place) for place in self._subscription.assigned]
+            self._subscription._revoked(self._client, partitions)
+            self._subscription._assigned(self._client, partitions)
+        return messages
+
+
+def test_records_in_the_midst_of_which_partitions_went_are_asked_for_again(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(300, key="one target"))
+    subscription = subscribe()
+    interrupted: Any = Interrupted(subscription)
+    subscription._consumer = interrupted
+    found = read(subscription, 300)
+
+    assert interrupted.times == 0
+    assert [record.offset for record in found] == list(range(300))
+
+
+def test_who_rests_as_its_partitions_go_goes_on_when_they_are_back(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    publisher.publish(topic, numbered(10, key="one target"))
+    gone: list[tuple[str, int]] = []
+    subscription = subscribe(on_revoke=gone.extend)
+    read(subscription, 10)
+    subscription.rest(0.1)
+    subscription.rejoin()
+    _until(lambda: subscription.rest(0.05) or gone)
+
+    assert values(read(subscription, 10)) == list(range(10))
+
+
+def test_rebalances_are_served_though_records_wait_that_were_taken_ahead_of_their_turn(
+    publisher: Publisher, topic: str, subscribe: Subscribe
+) -> None:
+    """A slow destination takes long for those; the other members must not wait for it."""
+    publisher.publish(topic, numbered(300, key="one target"))
+    gone: list[tuple[str, int]] = []
+    subscription = subscribe(on_revoke=gone.extend)
+    read_ahead(subscription)
+    subscription.rejoin()
+    waiting: list[int] = []
+
+    def poll_slowly() -> bool:
+        waiting.append(len(subscription._ahead))
+        subscription.poll(0.0)
+        time.sleep(SERVE_SECONDS)
+        return bool(gone)
+
+    _until(poll_slowly)
+    assert min(waiting) > 0
+
+
+def test_a_rest_returns_in_time(subscribe: Subscribe) -> None:
     subscription = subscribe()
     started = time.monotonic()
-    subscription.hold(60.0, until=lambda: time.monotonic() - started > 0.5)
+    subscription.rest(0.3)
 
     assert time.monotonic() - started < 5
 
@@ -187,3 +378,42 @@ def test_a_closed_port_is_told_with_the_streams_name(monkeypatch: pytest.MonkeyP
     closed = connect_settings("share-stream", StreamEntry(BASE_URL=f"kafka://127.0.0.1:{free_port()}/"))
     with pytest.raises(Retryable, match="stream share-stream"):
         Subscription(closed, topics=["t"], group="g", start="earliest")
+
+
+def test_a_client_that_gives_nothing_of_what_is_there_is_replaced(
+    publisher: Publisher, topic: str, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.kafka.stall.STALL_SECONDS", 1.0)
+    publisher.publish(topic, numbered(4, key="one target"))
+    subscription = subscribe()
+    for consumed in read(subscription, 4):
+        subscription.commit({(topic, consumed.partition): consumed.next_offset})
+    stalled = subscription._consumer
+    stalled.pause([TopicPartition(*place) for place in subscription.assigned])  # as if it had forgotten to fetch
+    publisher.publish(topic, numbered(10, key="one target")[4:])
+
+    with pytest.raises(Retryable, match="gave none of 6 records that wait"):
+        read(subscription, 1)
+    subscription.rejoin()
+
+    assert subscription._consumer is not stalled
+    assert values(read(subscription, 6)) == list(range(4, 10))
+
+
+def test_a_client_that_has_nothing_to_give_is_left_alone(
+    publisher: Publisher, topic: str, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.kafka.stall.STALL_SECONDS", 0.5)
+    publisher.publish(topic, numbered(4))
+    subscription = subscribe()
+    read(subscription, 4)
+    asked_at = max(subscription._stall._given_at.values())
+    end = time.monotonic() + 30.0
+    while min(subscription._stall._given_at.values()) < asked_at + 3 * 0.5:  # it has asked of each more than once
+        assert subscription.poll(0.1) is None
+        assert time.monotonic() < end
+    client = subscription._consumer
+
+    publisher.publish(topic, numbered(5)[4:])
+    assert values(read(subscription, 1)) == [4]
+    assert subscription._consumer is client

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from bridge.codecs.native import encode, new_event
 from bridge.events import PhotometryDatum, Target, TargetShared, TomIdentity
@@ -69,7 +70,7 @@ def test_a_tom_that_is_down_is_waited_for_and_then_gets_everything_once(world: C
         try:
             publish(between, second)
             said = ""
-            while '"waiting"' not in said:
+            while '"destination is away"' not in said:
                 assert consumer.stderr is not None
                 said = consumer.stderr.readline()
                 assert said, "the consumer ended while its TOM was down"
@@ -127,3 +128,23 @@ def test_a_broker_that_is_killed_and_restarted_is_waited_for(tmp_path: Path, tom
         assert between.dead_letters() == []
     finally:
         kafka.stop()
+
+
+def test_events_that_expired_before_they_were_read_stop_the_consumer_loudly(
+    world: Callable[..., World], apache_kafka: ApacheKafka
+):
+    between = world(TWO, THREE)
+    first, second = next(names), next(names)
+    publish(between, first)
+    assert between.consume().outcomes == ["written", "written"]
+    publish(between, second)
+    admin = apache_kafka.admin
+    [expired] = admin.delete_records([TopicPartition(between.topic, 0, 3)]).values()
+    expired.result(30)
+
+    said = between.consume()
+
+    assert said.code == 1
+    assert "expired_offset" in said.err
+    assert "events are lost" in said.err
+    assert between.dead_letters() == []

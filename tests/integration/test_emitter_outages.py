@@ -161,7 +161,7 @@ def test_a_missing_topic_is_named_and_others_go_on_until_it_is_there(
 
     assert "out.late: the topic does not exist; create it with 'tom-bridge topics create'" in said
     assert re.search(r"late:out.late: [1-9]\d* wait since", shown), shown
-    assert said.count("events wait") <= 2
+    assert said.count("does not exist; create it") <= 2, "once, and perhaps again after a broker that was slow to answer"
     assert read_published(late, source).rows == saved
 
 

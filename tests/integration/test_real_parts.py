@@ -12,6 +12,7 @@ from bridge.errors import Halt
 from bridge.kafka.admin import Admin
 from bridge.kafka.connection import Connection, connect_settings
 from bridge.kafka.publisher import Publisher
+from bridge.kafka.reading import read_to_end
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
 from tests.support.kafka import ApacheKafka
@@ -35,7 +36,7 @@ def read_one(connection: Connection, topic: str, group: str) -> Record:
         for _ in range(60):
             consumed = subscription.poll(0.5)
             if consumed is not None:
-                subscription.commit(consumed)
+                subscription.commit({(topic, consumed.partition): consumed.next_offset})
                 return consumed.record
     finally:
         subscription.close()
@@ -56,6 +57,46 @@ def test_scram_users_publish_and_read_what_their_acls_allow(apache_kafka: Apache
     assert read_one(connection, topic, group) == RECORD
     with pytest.raises(Halt, match="not allowed"):
         Subscription(connection, topics=[topic], group="somebody-else", start="earliest").poll(10.0)
+
+
+def test_a_topic_is_read_to_its_end_with_read_on_it_alone(apache_kafka: ApacheKafka):
+    """As dead letters are: librdkafka asks for a group all the same, and complains that it may not."""
+    topic = f"t-{uuid.uuid4().hex}"
+    apache_kafka.create_topic(topic)
+    apache_kafka.add_user("reader", "secret-of-reader")
+    apache_kafka.allow("reader", topics={topic: [AclOperation.READ]})
+    Publisher(plain(apache_kafka)).publish(topic, [RECORD] * 3)
+
+    found = list(read_to_end(as_user(apache_kafka, "reader", "secret-of-reader"), topic))
+
+    assert [consumed.record for consumed in found] == [RECORD] * 3
+
+
+def test_the_broker_tells_what_a_login_may_do_and_nobody_is_disturbed(apache_kafka: ApacheKafka):
+    topic, other = (f"t-{uuid.uuid4().hex}" for _ in range(2))
+    for name in (topic, other):
+        apache_kafka.create_topic(name)
+    apache_kafka.add_user("asker", "secret-of-asker")
+    apache_kafka.allow("asker", topics={topic: [AclOperation.WRITE]}, group="g-asked")
+    asker = Admin(as_user(apache_kafka, "asker", "secret-of-asker"))
+    revoked: list[object] = []
+    member = Subscription(plain(apache_kafka), topics=[topic], group="g-asked", start="earliest", on_revoke=revoked.append)
+    try:
+        while not member.is_member:
+            member.poll(0.2)
+
+        assert asker.rights("topic", topic) == {"Write", "Describe"}
+        assert asker.rights("topic", other) == frozenset()
+        assert asker.rights("group", "g-asked") == {"Read", "Describe"}
+        assert asker.rights("group", "g-not-there") == frozenset()
+        assert {"Read", "Write"} <= (Admin(plain(apache_kafka)).rights("topic", topic) or frozenset())
+        assert "Read" in (Admin(plain(apache_kafka)).rights("group", "g-not-there") or frozenset())
+        assert Admin(plain(apache_kafka)).rights("topic", "t-not-there") is None
+
+        member.poll(3.0)  # longer than the heartbeat that would tell of a rebalance
+        assert (member.is_member, revoked) == (True, [])
+    finally:
+        member.close()
 
 
 def test_a_wrong_scram_password_is_named_and_never_shown(apache_kafka: ApacheKafka):

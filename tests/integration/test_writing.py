@@ -14,6 +14,10 @@ from bridge import blobs
 from bridge.codecs.native import encode, new_event
 from bridge.codecs.record import Record
 from bridge.consumer.destination import Destination
+from bridge.consumer.hands import Hands
+from bridge.consumer.pace import Pace
+from bridge.consumer.turns import Turns
+from bridge.consumer.work import Current
 from bridge.demo.compare import measurements
 from bridge.events import (
     DataProduct,
@@ -30,11 +34,13 @@ from bridge.events import (
     TomIdentity,
 )
 from bridge.settings import ConsumerSettings
+from bridge.tom.session import TomSession
 from bridge.translate.targets import PLACEHOLDER, creation
 from tests.support.world import World, dump, seed, target_of, unique
 
 TWO, THREE = "2.32.4", "3.1.0"
 ELSEWHERE = TomIdentity(name="Elsewhere", url="https://elsewhere.example.org/")
+FARTHER = TomIdentity(name="Farther", url="https://farther.example.org/")
 NIGHT = datetime(2024, 3, 1, 2, 3, 4, 567890, tzinfo=UTC)
 both = pytest.mark.parametrize("version", [TWO, THREE])
 names = unique("W")
@@ -121,17 +127,24 @@ def test_what_is_inside_a_value_cannot_change_what_the_datum_is(world: Callable[
         assert any("'source_name' is stored as 'original_source_name'" in note for note in said.lines[0]["notes"])
 
 
+def begin(between: World, target: Target, *lists: str, **kept: Any) -> None:
+    """Begin to create a target as an event from elsewhere does, as if the consumer had died in the middle, and the TOM."""
+    provenance = {"shared_from": ELSEWHERE.name, "shared_by": "carol"}
+    request = creation(target, lists=lists, permissions="PRIVATE", groups=[], provenance=provenance)
+    assert (request.body["ra"] == PLACEHOLDER) == (target.ra == 0.0)
+    with between.at_destination() as session:
+        assert session.post("api/targets/", {**request.body, **kept}).status == 201
+
+
 @both
-def test_a_zero_that_a_crash_left_as_a_placeholder_is_set_right(world: Callable[..., World], version: str):
+@pytest.mark.parametrize("lists", [[], ["Zeros", "Imported from Elsewhere"], ["Imported from Farther"]])
+def test_a_zero_that_a_crash_left_as_a_placeholder_is_set_right(world: Callable[..., World], version: str, lists: list[str]):
     between = world(TWO, version)
     target = star(next(names), ra=0.0, dec=0.0, extras={"k": "v"}, aliases=(next(names),))
     send(between, shared(target, "Zeros"))
-    provenance = {"shared_from": ELSEWHERE.name, "shared_by": "carol"}
-    request = creation(target, lists=[], permissions="PRIVATE", groups=[], provenance=provenance)
-    assert request.body["ra"] == PLACEHOLDER
-    with between.at_destination() as session:  # as if the consumer had died here, and the TOM before extras and lists
-        body = {**request.body, "targetextra_set": [], "aliases": []}
-        assert session.post("api/targets/", body).status == 201
+    begin(between, target, *lists, **({} if lists else {"targetextra_set": [], "aliases": []}))
+    # 2.x does not tell whose it is; that it is in another source's list does.
+    is_own = version == THREE or "Imported from Farther" not in lists
 
     assert between.consume().outcomes == ["written"]
 
@@ -139,7 +152,66 @@ def test_a_zero_that_a_crash_left_as_a_placeholder_is_set_right(world: Callable[
     assert (found["ra"], found["dec"]) == (0.0, 0.0)
     assert found["extras"] == {"k": "v"}
     assert found["aliases"] == list(target.aliases)
-    assert found["lists"] == ["Imported from Elsewhere", "Zeros"]
+    assert found["lists"] == sorted({"Zeros", *lists, *(["Imported from Elsewhere"] if is_own else [])})
+
+
+@both
+def test_a_target_that_another_source_made_is_not_taken_for_ones_own(world: Callable[..., World], version: str):
+    """2.x does not tell where a target came from, and this one is what the second event would make, to the last digit."""
+    between = world(TWO, version, accept_sources=["*"])
+    one, other = (TomIdentity(name=next(names), url=f"https://{which}.example.org/") for which in ("one", "other"))
+    target = star(next(names))
+    bodies = [
+        TargetShared(tom=other, target=star(next(names), primary_key=2)),  # so that its list is there, and known, already
+        TargetShared(tom=one, target=target),
+        TargetShared(tom=other, target=target.model_copy(update={"extras": {"k": "theirs"}})),
+    ]
+    send(between, *bodies)
+
+    assert between.consume().outcomes == ["written", "written", "present"]
+
+    after = dump(between.destination)
+    assert target_of(after, target.name)["lists"] == [f"Imported from {one.name}"]
+    assert target_of(after, target.name)["extras"] == {}
+    assert between.consume(anew=True).outcomes == ["present"] * 3
+    assert dump(between.destination) == after
+
+
+@both
+def test_a_list_for_all_does_not_say_who_made_a_target(world: Callable[..., World], version: str):
+    between = world(TWO, version, accept_sources=["*"], imported_list_for="all")
+    target = star(next(names))
+    theirs = TargetShared(tom=FARTHER, target=target.model_copy(update={"extras": {"k": "theirs"}}))
+    send(between, shared(target), theirs)
+
+    assert between.consume().outcomes == ["written", "written"]
+
+    after = dump(between.destination)
+    assert target_of(after, target.name)["lists"] == ["Imported from Elsewhere", "Imported from Farther"]
+    assert target_of(after, target.name)["extras"] == {}
+    assert between.consume(anew=True).outcomes == ["present", "present"]
+    assert dump(between.destination) == after
+
+
+@both
+def test_a_list_that_the_event_itself_names_does_not_say_that_another_source_made_it(world: Callable[..., World], version: str):
+    between = world(TWO, version)
+    target = star(next(names), extras={"k": "v"})
+    send(between, shared(target, "Imported from Farther"))
+    begin(between, target, "Imported from Farther", targetextra_set=[])
+
+    assert between.consume().outcomes == ["written"]
+
+    found = target_of(dump(between.destination), target.name)
+    assert found["lists"] == ["Imported from Elsewhere", "Imported from Farther"]
+    assert found["extras"] == {"k": "v"}
+
+
+def alone(session: TomSession, settings: ConsumerSettings) -> Destination:
+    """Return a destination that nobody else writes to."""
+    current = Current()
+    turns = Turns(current=current, lease=None, concurrent=False, pace=Pace("polite", most=1))
+    return Destination(session, settings, turns=turns, hands=Hands(0, current=current))
 
 
 @both
@@ -152,7 +224,7 @@ def test_a_target_that_the_tom_left_half_made_is_completed(world: Callable[..., 
     )
     now = datetime.now(UTC)
     with between.at_destination() as session:
-        destination = Destination.build(session, settings)
+        destination = alone(session, settings)
         for target in (first, second):
             assert destination.write(new_event(shared(target, listed), now=now)).end == "written"
         # Somebody makes a second list of that name, which the TOM trips over after target, aliases and extras.
@@ -245,7 +317,7 @@ def test_a_session_that_ended_is_renewed_and_nothing_is_written_as_nobody(world:
     clock = [0.0]
     with between.at_destination() as session:
         session._clock = lambda: clock[0]
-        destination = Destination.build(session, settings)
+        destination = alone(session, settings)
         for body in bodies:
             assert destination.write(new_event(body, now=later)).end == "written"
             end = "from django.contrib.sessions.models import Session; Session.objects.all().delete()"

@@ -16,6 +16,7 @@ import trustme
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -33,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support.ports import free_port
 
-__all__ = ["ApacheKafka", "KafkaUnavailable", "ensure_kafka"]
+__all__ = ["PLAIN_USER", "ApacheKafka", "KafkaUnavailable", "ensure_kafka"]
 
 VERSION = "4.3.1"
 START_SECONDS = 60.0
@@ -41,6 +42,8 @@ STOP_SECONDS = 30.0
 LOG_TAIL = 10_000
 OLDEST_JAVA = 17
 CONFIGURATION = "server.properties"
+PLAIN_USER = "plain-user", "secret-of-plain-user"
+"""Whom it knows by PLAIN; SCRAM users are added while it runs."""
 POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -106,7 +109,8 @@ def _require_java() -> None:
 
 
 class ApacheKafka:
-    """One broker with a plain listener and a SASL_SSL one (SCRAM-SHA-512), with ACLs; anybody on loopback is super user.
+    """One broker with a plain listener, where anybody is super user, and a SASL_SSL one with ACLs (SCRAM-SHA-512, PLAIN,
+    and OAUTHBEARER without signatures).
 
     Parameters
     ----------
@@ -196,17 +200,27 @@ class ApacheKafka:
         admin.alter_user_scram_credentials([change])[name].result(30)
 
     def allow(self, user: str, *, topics: dict[str, list[AclOperation]], group: str | None = None) -> None:
-        """Allow a user operations on topics, and reading in a group."""
-        wanted = [(ResourceType.TOPIC, name, op) for name, operations in topics.items() for op in operations]
-        if group is not None:
-            wanted.append((ResourceType.GROUP, group, AclOperation.READ))
-        bindings = [
-            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
-            for kind, name, operation in wanted
-        ]
+        """Allow a user operations on topics, and reading in a group; ``name*``: in all groups whose names begin so."""
         admin = self.admin
-        for future in admin.create_acls(bindings).values():
+        for future in admin.create_acls(self._acls(AclBinding, user, topics, group)).values():
             future.result(30)
+
+    def disallow(self, user: str, *, topics: dict[str, list[AclOperation]], group: str | None = None) -> None:
+        """Take back what `allow` allowed."""
+        admin = self.admin
+        for future in admin.delete_acls(self._acls(AclBindingFilter, user, topics, group)).values():
+            future.result(30)
+
+    @staticmethod
+    def _acls(form: type[AclBinding], user: str, topics: dict[str, list[AclOperation]], group: str | None) -> list[AclBinding]:
+        wanted = [(ResourceType.TOPIC, name, ResourcePatternType.LITERAL, op) for name, ops in topics.items() for op in ops]
+        if group is not None:
+            pattern = ResourcePatternType.PREFIXED if group.endswith("*") else ResourcePatternType.LITERAL
+            wanted.append((ResourceType.GROUP, group.removesuffix("*"), pattern, AclOperation.READ))
+        return [
+            form(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for kind, name, pattern, operation in wanted
+        ]
 
     @staticmethod
     def _answers(admin: AdminClient) -> bool:
@@ -267,13 +281,21 @@ class ApacheKafka:
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(keystore),
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{PLAIN_USER[0]}="{PLAIN_USER[1]}";'
+            ),
+            # Takes any token that is not signed, and its "sub" for the user.
+            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config": (
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+                'unsecuredLoginStringClaim_sub="unused";'
             ),
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())

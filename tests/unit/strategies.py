@@ -109,7 +109,7 @@ positions = st.builds(
 others = st.builds(
     OtherDatum,
     **_common(),
-    data_type=st.sampled_from(["photometry", "spectroscopy", "radial_velocity"]) | texts.filter(bool),
+    data_type=st.sampled_from(["photometry", "Spectroscopy", "radial_velocity", " notes "]) | texts.filter(bool),
     value=documents.filter(lambda value: value is not None),
 )
 typed_datums: st.SearchStrategy[ReducedDatum] = st.one_of(photometry(), spectra(), positions)

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.settings import ConsumerSettings, EmitterSettings, HermesEntry, Settings, StreamEntry, TomEntry
+from bridge.settings import (
+    ConsumerSettings,
+    EmitterSettings,
+    GatewayClient,
+    GatewaySettings,
+    HermesEntry,
+    Settings,
+    StreamEntry,
+    TomEntry,
+)
 
 PACKAGE = Path(bridge.__file__).parent
 ROOT = PACKAGE.parent
@@ -65,14 +74,17 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", ["configuration", "cli"])
+@pytest.mark.parametrize("name", ["configuration", "cli", "metrics"])
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     script = generator(f"generate_{name}")
 
-    assert script.page() == (DOCS / f"{name}.md").read_text(encoding="utf-8"), f"run: python docs/generate_{name}.py"
+    assert script.page() == script.PATH.read_text(encoding="utf-8"), f"run: python docs/generate_{name}.py"
 
 
-@pytest.mark.parametrize("model", [TomEntry, StreamEntry, HermesEntry, ConsumerSettings, EmitterSettings])
+@pytest.mark.parametrize(
+    "model",
+    [TomEntry, StreamEntry, HermesEntry, ConsumerSettings, EmitterSettings, GatewaySettings, GatewayClient],
+)
 def test_every_key_of_the_settings_is_explained(model: type[Any]) -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
 
@@ -80,7 +92,7 @@ def test_every_key_of_the_settings_is_explained(model: type[Any]) -> None:
     assert [key for key, about in model.model_json_schema()["properties"].items() if not about.get("description")] == []
 
 
-@pytest.mark.parametrize("model", [StreamEntry, ConsumerSettings, EmitterSettings])
+@pytest.mark.parametrize("model", [StreamEntry, ConsumerSettings, EmitterSettings, GatewaySettings, GatewayClient])
 def test_every_key_of_the_settings_has_an_effect(model: type[Any]) -> None:
     used = {node.attr for text in SOURCES.values() for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
 
@@ -110,7 +122,9 @@ def test_the_command_line_page_has_every_command_and_option() -> None:
 
 @pytest.mark.parametrize("reason", sorted(reasons()))
 def test_operators_find_every_reason(reason: str) -> None:
-    assert f"`{reason}`" in (DOCS / "operators.md").read_text(encoding="utf-8")
+    pages = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("operators.md", "hermes.md"))
+
+    assert f"`{reason}`" in pages
 
 
 def test_the_reasons_are_found_in_the_sources() -> None:
@@ -142,6 +156,12 @@ def test_settings_shown_in_the_pages_are_valid(path: Path, tmp_path: Path) -> No
         environment = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "x")
 
         assert list(Settings.from_toml(file, environment).problems()) == []
+
+
+def test_nobody_is_told_to_install_a_name_that_the_index_does_not_have() -> None:
+    texts = SOURCES | {path.name: path.read_text(encoding="utf-8") for path in PAGES}
+
+    assert [name for name, text in texts.items() if re.search(r"pip install '?tom-bridge\[", text)] == []
 
 
 def test_administrators_find_every_check_every_wrapped_name_and_every_option() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def test_the_example_of_the_design_loads_with_nothing_to_complain_about(tmp_path
     assert (tom.USERNAME, tom.PASSWORD.get_secret_value()) == ("bridge", "s3cret")
     assert (consumer.stream, consumer.topics) == ("share-stream", ["tom.shares"])
     assert consumer.groups == ["Collaboration"]
+    assert consumer.consumer_group("not-my-tom") == "tom-bridge.not-my-tom"
+    assert consumer.writer_group("not-my-tom") == "tom-bridge.not-my-tom.writer"
 
 
 def test_what_the_example_writes_out_are_the_defaults(tmp_path: Path) -> None:
@@ -167,6 +170,50 @@ def test_a_hermes_entry_of_any_generation_is_accepted(entry: dict[str, Any]) -> 
 
     assert isinstance(settings.entry("hermes"), HermesEntry)
     assert list(settings.problems()) == []
+
+
+def _secret_of(key: str, value: str) -> str:
+    entries = {
+        "HERMES_API_KEY": {"BASE_URL": "https://h.org/"},
+        "CREDENTIAL_USERNAME": {"BASE_URL": "https://h.org/", "CREDENTIAL_PASSWORD": "p"},
+        "CREDENTIAL_PASSWORD": {"BASE_URL": "https://h.org/", "CREDENTIAL_USERNAME": "u"},
+        "API_TOKEN": {"BASE_URL": "https://t.org/"},
+    }
+    settings = Settings(origin="f", sharing={"x": entries[key] | {key: value}}, consumers={}, environment=None)
+    found = getattr(settings.entry("x"), key)
+    return str(found) if isinstance(found, str) else str(found.get_secret_value())
+
+
+in_headers = pytest.mark.parametrize("key", ["HERMES_API_KEY", "CREDENTIAL_USERNAME", "CREDENTIAL_PASSWORD", "API_TOKEN"])
+
+
+@in_headers
+def test_white_space_around_what_travels_in_a_header_is_none_of_it(key: str) -> None:
+    """As a file or a shell leaves it there."""
+    assert _secret_of(key, " canary-0123456789\n") == "canary-0123456789"
+
+
+@in_headers
+@pytest.mark.parametrize("value", ["canary\r\nX-Other: y", "canary\x00", "canary\u20ac", "canary\u00e9", "ca\nnary"])
+def test_what_cannot_travel_in_a_header_is_said_at_once_and_not_shown(key: str, value: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        _secret_of(key, value)
+
+    assert f"[DATA_SHARING.x] {key}: expected printable ASCII, on one line; copy it anew" in str(caught.value)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "exposed"),
+    [
+        ("http://hermes.example.org/", True), ("https://hermes.example.org/", False), ("http://localhost:8000/", False),
+        ("http://127.0.0.1:8000/", False), ("http://127.8.8.8/", False), ("http://[::1]:8000/", False),
+        ("http://192.168.1.4/", True), ("http://[2001:db8::1]/", True), ("http://127.0.0.1.example.org/", True),
+    ],
+)  # fmt: skip
+def test_a_login_is_exposed_by_plain_http_beyond_this_machine(url: str, exposed: bool) -> None:
+    assert HermesEntry.model_validate({"BASE_URL": url}).is_exposed is exposed
+    assert TomEntry.model_validate({"BASE_URL": url, "API_TOKEN": "t"}).is_exposed is exposed
 
 
 def test_a_tom_is_known_by_password_or_token() -> None:

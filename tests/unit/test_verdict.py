@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import BridgeError, Halt, Rejected, Retryable
-from bridge.verdict import Answer, field_errors, judge, says_already_exists, says_invisible_target
+from bridge.errors import Away, BridgeError, Halt, Rejected, Retryable
+from bridge.verdict import Answer, field_errors, is_from_a_tom, judge, says_already_exists, says_invisible_target
 
 
 def answer(status: int, body: Any = None, **about: Any) -> Answer:
@@ -47,9 +47,23 @@ def test_an_answer_is_judged_by_who_must_act(case: str) -> None:
 def test_a_tom_that_is_busy_or_away_is_asked_again_when_it_says(status: int) -> None:
     verdict = judge(answer(status, retry_after=17.0))
 
-    assert type(verdict) is Retryable
+    assert type(verdict) is Away
     assert verdict.retry_after == 17.0
-    assert type(judge(answer(status))) is Retryable
+    assert type(judge(answer(status))) is Away
+
+
+@pytest.mark.parametrize("status", [500, 501, 505, 599])
+def test_a_tom_that_fails_on_a_mere_question_is_asked_again_for_a_time(status: int) -> None:
+    verdict = judge(Answer(method="GET", path="api/targets/", status=status, retry_after=5.0))
+
+    assert type(verdict) is Retryable  # whether it is away as a whole, a probe has to tell
+    assert (verdict.reason, verdict.retry_after) == ("tom_error", None)  # a wait that is asked for would have no limit
+    assert "GET api/targets/" in verdict.detail
+
+
+def test_what_may_succeed_later_says_what_it_is_if_it_does_not() -> None:
+    assert Retryable("it fails").reason == "retries_exhausted"
+    assert Away("busy", 3.0).retry_after == 3.0
 
 
 @pytest.mark.parametrize("body", [None, {"detail": "x"}])
@@ -133,3 +147,26 @@ def test_a_target_that_is_not_ours_to_change_is_told(given: Answer, says: bool) 
 
 def test_an_answers_repr_shows_no_body() -> None:
     assert repr(answer(200, {"token": "s3cret"})) == "<Answer POST /api/targets/: 200>"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "is_one"),
+    [
+        ("GET", "/api/targets/", {"count": 0, "results": []}, True),
+        ("GET", "/api/targets/", {"status": "ok"}, False),
+        ("GET", "/api/targets/", [], False),
+        ("GET", "/api/targets/7/", {"id": 7, "name": "x"}, True),
+        ("GET", "/api/targets/7/", {"results": []}, False),
+        ("POST", "/api/targets/", {"id": 7, "name": "x"}, True),
+        ("POST", "/api/targets/", {"status": "ok"}, False),
+        ("PATCH", "/api/targets/7/", {"id": 7, "name": "x"}, True),
+        ("PATCH", "/api/targets/7/", None, False),
+        ("POST", "/api/reduceddatums/", {"data_type": "photometry", "message": "x"}, True),
+        ("POST", "/api/reduceddatums/", {"already_exists": True}, True),
+        ("POST", "/api/reduceddatums/", {"id": 7}, False),
+        ("POST", "/api/dataproducts/", {"id": 7}, True),
+        ("POST", "/api/dataproducts/", "ok", False),
+    ],
+)
+def test_a_success_that_is_json_but_not_a_toms_is_recognised(method: str, path: str, body: Any, *, is_one: bool) -> None:
+    assert is_from_a_tom(Answer(method=method, path=path, status=200, body=body, is_json=True)) is is_one

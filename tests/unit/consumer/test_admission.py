@@ -7,7 +7,7 @@ import pytest
 
 from bridge import schemas
 from bridge.codecs.native import new_event
-from bridge.consumer.admission import admit
+from bridge.consumer.admission import admit, admit_label
 from bridge.events import ShareBody
 from bridge.settings import ConsumerSettings
 
@@ -61,6 +61,36 @@ def test_what_is_acted_on_and_what_is_passed_over(case: str) -> None:
     event_body, settings, reason = TABLE[case]
 
     assert passed_over(event_body, **settings) == reason
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_a_label_tells_no_other_story_than_its_event(case: str) -> None:
+    event_body, settings, reason = TABLE[case]
+    chosen = ConsumerSettings.model_validate({"subscribe": ["s:t"], "accept_sources": [SOURCE]} | settings)
+
+    why = admit_label(event_body.tom.url, event_body.TYPE, url=URL, settings=chosen)
+
+    by_label = {"own_event", "source_not_accepted", "kind_not_accepted"}
+    assert (why.reason if why else None) == (reason if reason in by_label else None)
+
+
+LABELS = {
+    "another source, and a type that nobody knows": ("https://evil.example.org/", "tom.else.v7", "source_not_accepted"),
+    "a type that nobody knows": (SOURCE, "tom.else.v7", None),
+    "a type that is reserved": (SOURCE, "tom.target.withdrawn.v1", "reserved_type"),
+    "another source that is not spelt as it should be": ("https://EVIL.example.org", "tom.target.shared.v1", None),
+    "no URL": ("evil", "tom.target.shared.v1", None),
+    "a URL with a password": ("https://a:hunter2@evil.example.org/", "tom.target.shared.v1", None),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_what_of_a_label_takes_a_reader_to_complain_of_is_left_to_one(case: str) -> None:
+    source, event_type, reason = LABELS[case]
+
+    why = admit_label(source, event_type, url=URL, settings=ConsumerSettings(subscribe=["s:t"], accept_sources=[SOURCE]))
+
+    assert (why.reason if why else None) == reason
 
 
 def test_an_address_is_compared_in_its_normal_form() -> None:

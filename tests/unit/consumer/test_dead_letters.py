@@ -138,7 +138,29 @@ def test_a_record_whose_headers_are_too_large_is_named_as_well() -> None:
     assert texts(broker.kept[0][1])["dead_letter_origin"] == "tom.shares[0]@5"
 
 
-@pytest.mark.parametrize("error", [Retryable("away"), Misconfigured("no such topic"), Halt("broker_login", "refused")])
+@pytest.mark.parametrize("value", [None, b"", b"{}"])
+@pytest.mark.parametrize("key", [None, b"", b"k", b"k" * 5_000])
+def test_whatever_is_too_large_of_a_record_its_letter_is_published(key: bytes | None, value: bytes | None) -> None:
+    """A consumer that halts on one record halts on it for ever."""
+    broker = Broker(most_bytes=1_000)
+    add(broker, consumed(Record(key=key, value=value, headers=(("trace", b"x" * 900),) * 3), 5))
+    [(_topic, kept)] = broker.kept
+
+    assert texts(kept)["dead_letter_origin"] == "tom.shares[0]@5"
+    assert kept.key == (key if key is None else key[:250])
+
+
+def test_a_topic_that_takes_not_even_that_stops_the_consumer() -> None:
+    with pytest.raises(Halt, match="too_large_for_topic"):
+        add(Broker(most_bytes=10), consumed(RECORD))
+
+
+@pytest.mark.parametrize("error", [Misconfigured("no such topic"), Halt("broker_login", "refused")])
 def test_a_broker_that_does_not_take_it_stops_the_consumer(error: BridgeError) -> None:
     with pytest.raises(Halt):
         add(Broker(error=error), consumed(RECORD))
+
+
+def test_a_broker_that_is_away_may_be_offered_it_again() -> None:
+    with pytest.raises(Retryable):
+        add(Broker(error=Retryable("away")), consumed(RECORD))

@@ -1,23 +1,26 @@
 """Replaying dead letters: each ends, or is a dead letter again, once."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
 
 from bridge.codecs.dead_letter import DeadLetter, open_letters
+from bridge.codecs.echo import echo_headers
 from bridge.codecs.native import encode
 from bridge.codecs.record import ConsumedRecord, Record, header
 from bridge.consumer.dead_letters import DeadLetters, dead_letter
 from bridge.consumer.outcome import Outcome, refused
 from bridge.consumer.replay import Replay, choose
+from bridge.consumer.work import Current
 from bridge.errors import Retryable
 from bridge.events import ShareEvent
 from bridge.settings import ConsumerSettings
 from bridge.tom.written import Failure, Written
-from tests.unit.consumer.doubles import EVENTS, NOW, consumed
+from tests.unit.consumer.doubles import EVENTS, NOW, consumed, intake
 
 NAME = "not-my-tom"
+READER = intake(ConsumerSettings(subscribe=["s:t"], accept_sources=["*"]))
 WRITTEN = Outcome.of(Written(target_id=7, written=1))
 
 
@@ -47,9 +50,18 @@ class Tom:
 
     def __init__(self, *answers: Outcome | Exception) -> None:
         self._answers = list(answers)
+        self.current = Current()
+        self.marks: list[Mapping[str, str]] = []
         self.written: list[tuple[str, Collection[int] | None]] = []
 
-    def write(self, event: ShareEvent, *, only: Collection[int] | None = None) -> Outcome:
+    def note_refused(self, event: ShareEvent, /) -> None:
+        raise AssertionError("nothing is given up in a replay")
+
+    def write(
+        self, event: ShareEvent, /, *, only: Collection[int] | None = None, so_far: Callable[[int], Written] | None = None
+    ) -> Outcome:
+        assert so_far is None
+        self.marks.append(self.current.headers())
         self.written.append((event.type, only))
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -57,16 +69,14 @@ class Tom:
         return answer
 
 
-def replay(topic: Topic, tom: Tom, **more: Any) -> list[str]:
+def replay(topic: Topic, tom: Tom) -> list[str]:
     publisher: Any = topic
     replayed = Replay(
-        name=NAME,
-        url="https://not-my-tom.org/",
-        settings=ConsumerSettings(subscribe=["s:t"], accept_sources=["https://tom.example.org/"]),
+        intake=intake(ConsumerSettings(subscribe=["s:t"], accept_sources=["https://tom.example.org/"])),
         destination=tom,
         letters=DeadLetters(publisher=publisher, topic="dead", destination=NAME),
         now=lambda: NOW,
-        **more,
+        current=tom.current,
     )
     return [outcome.end for _letter, outcome in replayed.run(topic.open())]
 
@@ -129,12 +139,11 @@ def test_a_replay_asks_for_consent_as_a_consumer_does() -> None:
     topic = held("target_sidereal")
     publisher: Any = topic
     other = Replay(
-        name=NAME,
-        url="https://not-my-tom.org/",
-        settings=ConsumerSettings(subscribe=["s:t"], accept_sources=["https://another.example.org/"]),
+        intake=intake(ConsumerSettings(subscribe=["s:t"], accept_sources=["https://another.example.org/"])),
         destination=Tom(),
         letters=DeadLetters(publisher=publisher, topic="dead", destination=NAME),
         now=lambda: NOW,
+        current=Current(),
     )
 
     assert [outcome.reason for _letter, outcome in other.run(topic.open())] == ["source_not_accepted"]
@@ -153,10 +162,11 @@ def test_poison_and_what_was_left_out_stay_dead_letters() -> None:
 
 
 def test_requests_are_marked_with_the_event_while_it_is_written() -> None:
-    marks: list[ShareEvent | None] = []
-    replay(held("target_sidereal"), Tom(WRITTEN), on_event=marks.append)
+    tom = Tom(WRITTEN)
+    replay(held("target_sidereal"), tom)
 
-    assert marks == [EVENTS["target_sidereal"], None]
+    assert tom.marks == [echo_headers(EVENTS["target_sidereal"])]
+    assert tom.current.headers() == {}
 
 
 def test_letters_are_chosen_by_reason_target_and_time() -> None:
@@ -165,9 +175,9 @@ def test_letters_are_chosen_by_reason_target_and_time() -> None:
     letters = topic.open()
     name = EVENTS["target_sidereal"].body.target.name  # type: ignore[union-attr]
 
-    assert [letter.id for letter in choose(letters, reasons=["bad_json"])] == ["0-2"]
-    assert "0-0" in [letter.id for letter in choose(letters, target=name.lower().replace(" ", ""))]
-    assert "0-2" not in [letter.id for letter in choose(letters, target=name)]
-    assert choose(letters, since="2026-11-24T00:00:00.000000Z") == []
-    assert len(choose(letters, since="2026-11-23T00:00:00.000000Z", until="2026-11-24T00:00:00.000000Z")) == 3
-    assert choose(letters, until="2026-11-23T04:30:00.000000Z") == []
+    assert [letter.id for letter in choose(letters, intake=READER, reasons=["bad_json"])] == ["0-2"]
+    assert "0-0" in [letter.id for letter in choose(letters, intake=READER, target=name.lower().replace(" ", ""))]
+    assert "0-2" not in [letter.id for letter in choose(letters, intake=READER, target=name)]
+    assert choose(letters, intake=READER, since="2026-11-24T00:00:00.000000Z") == []
+    assert len(choose(letters, intake=READER, since="2026-11-23T00:00:00.000000Z", until="2026-11-24T00:00:00.000000Z")) == 3
+    assert choose(letters, intake=READER, until="2026-11-23T04:30:00.000000Z") == []

@@ -9,11 +9,11 @@ from django.test import override_settings
 from bridge.emitter.configuration import (
     is_hub,
     is_stream,
-    login_problems,
     read_configuration,
     read_problems,
     runs_relay_in_web_process,
 )  # fmt: skip
+from bridge.emitter.ways import login_problems
 from bridge.errors import Misconfigured
 
 STREAM = {"BASE_URL": "kafka://127.0.0.1:9092/", "USER_TOPICS": ["tom.shares"], "SOURCE_URL": "https://my-tom.org"}
@@ -120,3 +120,30 @@ def test_a_stream_that_names_no_topics_takes_any() -> None:
 def test_a_tom_is_a_hub_if_one_of_its_streams_says_so(hub: bool) -> None:
     with tom({**STREAM, "HUB": hub}):
         assert is_hub() is hub
+
+
+HERMES = {"BASE_URL": "https://hermes.lco.global/", "HERMES_API_KEY": "k", "DATA_CONVERTER_CLASS": "a.b.C"}
+
+
+def test_hermes_is_a_stream_once_it_has_this_toms_address() -> None:
+    """Without it, nothing changes for a TOM that shares with Hermes by TOM Toolkit's own means."""
+    with tom(HERMES):
+        assert not is_stream("share-stream:hermes.test")
+        assert read_configuration().streams == {}
+    with tom({**HERMES, "SOURCE_URL": "https://my-tom.org"}):
+        assert is_stream("share-stream:hermes.test")
+        assert read_configuration().streams["share-stream"].entry.BASE_URL == "https://hermes.lco.global/"
+        assert login_problems() == []
+
+
+def test_a_hermes_key_that_others_can_read_on_its_way_is_said() -> None:
+    with tom({**HERMES, "SOURCE_URL": "https://my-tom.org", "BASE_URL": "http://hermes.example.org/"}):
+        assert read_problems() == []
+        assert login_problems() == ["[DATA_SHARING.share-stream] BASE_URL: the login goes over plain http; use https"]
+
+
+def test_a_hermes_key_that_is_missing_is_said() -> None:
+    with tom({**HERMES, "SOURCE_URL": "https://my-tom.org", "HERMES_API_KEY": ""}):
+        assert read_problems() == []
+        (problem,) = login_problems()
+        assert problem.startswith("[DATA_SHARING.share-stream] HERMES_API_KEY: missing; Hermes shows it on the profile page")

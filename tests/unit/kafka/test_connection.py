@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import certifi
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from bridge.errors import BridgeError, Halt, Misconfigured, Retryable
-from bridge.kafka.connection import Connection, connect_settings, translate_error
+from bridge.kafka.connection import Connection, connect_settings, open_client, translate_error
 from bridge.settings import StreamEntry
 
 HERE = Connection("share-stream", "kafka.example.org:9092", "alice (DATA_SHARING)", {})
@@ -18,7 +19,12 @@ def _no_hop_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 
 def test_user_and_password_mean_scram_over_tls() -> None:
-    entry = StreamEntry(BASE_URL="kafka://kafka.example.org/", USERNAME="alice", PASSWORD="s3cret", SSL_CA_LOCATION="/ca.pem")  # type: ignore[arg-type]
+    entry = StreamEntry(
+        BASE_URL="kafka://kafka.example.org/",
+        USERNAME="alice",
+        PASSWORD="s3cret",  # type: ignore[arg-type]
+        SSL_CA_LOCATION=certifi.where(),
+    )
     connection = connect_settings("share-stream", entry)
     security = {key: value for key, value in connection.config.items() if key.startswith(("sasl", "ssl", "security"))}
 
@@ -29,7 +35,7 @@ def test_user_and_password_mean_scram_over_tls() -> None:
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "alice",
         "sasl.password": "s3cret",
-        "ssl.ca.location": "/ca.pem",
+        "ssl.ca.location": certifi.where(),
     }
 
 
@@ -106,3 +112,22 @@ def test_every_error_that_librdkafka_knows_becomes_one_of_ours() -> None:
 
     assert len(codes) > 100
     assert all(isinstance(translate_error(KafkaError(code), HERE, "doing it"), BridgeError) for code in codes)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED, "OAuth token not set within 10 seconds timeout"),
+        KafkaError(KafkaError._AUTHENTICATION, "Failed to acquire SASL OAUTHBEARER token: s3cret"),
+    ],
+)
+def test_a_login_by_token_that_has_none_was_not_refused(said: KafkaError) -> None:
+    ours = translate_error(said, HERE, "doing it")
+
+    assert type(ours) is Retryable
+    assert str(ours).endswith("no token for alice (DATA_SHARING): its token_command or token_endpoint gives none")
+
+
+def test_what_librdkafka_takes_for_impossible_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(Misconfigured, match=r'stream share-stream \(kafka\.example\.org:9092\): Invalid value "no" for'):
+        open_client(Producer, {"security.protocol": "no"}, HERE)

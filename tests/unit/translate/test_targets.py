@@ -15,6 +15,7 @@ from bridge.translate.targets import (
     Creation,
     KnownTarget,
     creation,
+    imported_lists,
     known_target,
     missing_names,
     read_target,
@@ -233,3 +234,21 @@ def test_a_target_left_half_made_is_recognised_by_its_fields() -> None:
 @pytest.mark.parametrize("changed", [{"name": "sn 2024abc"}, {"type": "NON_SIDEREAL"}, {"ra": 197.4500001}, {"dec": None}])
 def test_another_target_is_not_taken_for_a_half_made_one(changed: dict[str, Any]) -> None:
     assert not same_fields(STAR, known(**changed))
+
+
+@given(
+    template=st.sampled_from(["Imported from {tom_name}", " {tom_name} (x) ", "{{from}} {tom_name!s:>3}, {tom_name}", "+all"]),
+    name=st.text(min_size=1).filter(str.strip),
+)
+def test_each_list_that_a_template_names_is_recognised(template: str, name: str) -> None:
+    assert imported_lists(template).fullmatch(template.format(tom_name=name).strip())
+
+
+@pytest.mark.parametrize(("name", "is_one"), [
+    ("Imported from My TOM", True),
+    ("Imported From My TOM", True),  # TOM Toolkit's own sharing
+    ("Imported from ", False),
+    ("Our own, not imported from My TOM", False),
+])  # fmt: skip
+def test_which_lists_are_for_what_was_imported(name: str, is_one: bool) -> None:
+    assert (imported_lists("Imported from {tom_name}").fullmatch(name) is not None) == is_one

@@ -1,0 +1,70 @@
+"""``python -m bench [--quick] [--only PART ...] [--json FILE]``: runs the parts in turn, and prints one table.
+
+It judges nothing: a goal that is not reached is said in the table, and only a part that could not be run is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.report import Found, as_json, as_table, machine
+from bench.stage import Bench
+
+__all__ = ["main"]
+
+PARTS = ("writing", "politeness", "backfill", "lookups", "delay", "intake", "memory", "saving", "curve", "replicas")
+"""In the order of the table; each is a module with ``measure(bench) -> Iterator[Figure]``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure as the command line says, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n\n")[2])
+    parser.add_argument("--quick", action="store_true", help="only show that the benchmark works")
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, default=PARTS, help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw there what can be drawn")
+    parser.add_argument("--detail", action="store_true", help="measure and print more of some parts")
+    options = parser.parse_args(arguments)
+    if options.plots:
+        options.plots.mkdir(parents=True, exist_ok=True)
+    about = machine()
+    with Bench(quick=options.quick, detail=options.detail, plots=options.plots) as bench:
+        found, failed = _play(bench, options.only)
+    about |= bench.about
+    print("\n".join(f"{key:<10} {value}" for key, value in about.items()))
+    print(f"\n{as_table(found)}")
+    for name, why in failed.items():
+        print(f"\n{name} could not be run: {why}")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(as_json(about, found, failed), encoding="utf-8")
+    return 1 if failed else 0
+
+
+def _play(bench: Bench, names: Iterable[str]) -> tuple[list[Found], dict[str, str]]:
+    """Run parts, and return what they found, and why some could not be run."""
+    found: list[Found] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        bench.say(f"== {name}")
+        try:
+            with bench.part(name):
+                for figure in importlib.import_module(f"bench.{name}").measure(bench):
+                    found.append(Found(name, figure))
+                    bench.say(f"{figure.what}, {figure.where}: {found[-1].today} ({figure.detail})")
+        except Exception as error:  # noqa: BLE001  whatever it is, the other parts are still worth having
+            traceback.print_exc()
+            failed[name] = f"{type(error).__name__}: {error}"
+    bench.say("done")
+    return found, failed
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # and so stop what was started
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Hermes messages, as they stand on HOPSKOTCH's topics: record <-> share events."""

@@ -1,0 +1,1 @@
+"""Hermes messages, read and written."""
