@@ -1,6 +1,6 @@
 """Messages of the client as plain values."""
 
-import gc
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Message
@@ -11,6 +11,11 @@ from bridge.ledger import Partition
 __all__ = ["consumed_record", "place_of"]
 
 UNREADABLE = (("tom_bridge_unreadable_headers", b"a header's name is not UTF-8"),)
+
+_CHECKED_HEADERS = methodcaller("headers")
+"""The client can't read a name that is not UTF-8, nor any header beside it: it leaves an error and a list with a hole, both.
+Python calls a method that it has called often without a look at that (PEP 659), and a touch of the hole ends the process; a
+call from ``operator`` is always checked."""
 
 
 def place_of(message: Message) -> Partition:
@@ -34,17 +39,10 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def _headers(message: Message) -> Headers:
-    # The client can't read a name that is not UTF-8, nor any header beside it. A garbage collection in the midst of its call
-    # would swallow its error, and leave a list in which one touch of the name ends the process.
-    collects = gc.isenabled()
-    gc.disable()
     try:
-        headers: Any = message.headers() or ()
+        headers: Any = _CHECKED_HEADERS(message) or ()
     except (SystemError, UnicodeDecodeError):
         return UNREADABLE
-    finally:
-        if collects:
-            gc.enable()
     for _name, value in headers:
         if type(value) is not bytes:  # there may be none
             return tuple([(name, _bytes(value) or b"") for name, value in headers])

@@ -162,18 +162,13 @@ def test_one_that_may_pass_is_not(join: Join) -> None:
         assert lease.is_held
 
 
-@pytest.mark.parametrize("of", ["embedded", "apache"])
-def test_a_turn_ends_when_another_waits(
-    of: str, request: pytest.FixtureRequest, join: Join, topic: str, monkeypatch: pytest.MonkeyPatch
+def test_on_apache_kafka_a_turn_ends_when_another_waits(
+    apache_kafka: ApacheKafka, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.kafka.lease.TURN_SECONDS", 1.0)
-    if of == "apache":
-        kafka: ApacheKafka = request.getfixturevalue("apache_kafka")
-        topic = f"lease.{time.monotonic_ns()}"
-        kafka.create_topic(topic)
-        to = connect_settings("share-stream", StreamEntry(BASE_URL=f"kafka://{kafka.bootstrap}/"))
-    else:
-        to = request.getfixturevalue("connection")
+    topic = f"lease.{time.monotonic_ns()}"
+    apache_kafka.create_topic(topic)
+    to = connect_settings("share-stream", StreamEntry(BASE_URL=f"kafka://{apache_kafka.bootstrap}/"))
     leases = [join(to, topic) for _ in range(2)]
     inside, most, turns, stop = [0], [0], [0, 0], threading.Event()
     lock = threading.Lock()

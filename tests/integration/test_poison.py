@@ -1,14 +1,11 @@
 """Poison on a real broker before a real TOM: each is a dead letter, as it came, with its reason; good events flow past."""
 
-import ctypes
 import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import confluent_kafka
 import pytest
 from confluent_kafka import Producer
 
@@ -17,6 +14,7 @@ from bridge.codecs.native import encode, new_event
 from bridge.codecs.record import Record
 from bridge.events import PhotometryDatum, ReducedDatumsShared, TargetIdentity, TomIdentity
 from tests.support.kafka import ApacheKafka
+from tests.support.odd_headers import publish_with_header_name
 from tests.support.poison import CASES, SOURCE, Case
 from tests.support.world import Said, World, dump, seed, unique
 
@@ -148,33 +146,11 @@ def test_one_among_good_events_holds_up_neither_of_them(world: Callable[..., Wor
     assert len(between.dead_letters()) == 5
 
 
-def publish_with_header_name(between: World, name: bytes, value: bytes) -> None:
-    """Publish a record with a header whose name Python's client could not write: straight through librdkafka."""
-    found = sorted((Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs").glob("librdkafka-*"))
-    if not found:
-        pytest.skip("confluent-kafka does not bring its own librdkafka here")
-    library, error = ctypes.CDLL(str(found[0])), ctypes.create_string_buffer(512)
-    for function in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_headers_new"):
-        getattr(library, function).restype = ctypes.c_void_p
-    settings = ctypes.c_void_p(library.rd_kafka_conf_new())
-    servers = str(between.connection.config["bootstrap.servers"]).encode()
-    assert library.rd_kafka_conf_set(settings, b"bootstrap.servers", servers, error, 512) == 0, error.value
-    producer = ctypes.c_void_p(library.rd_kafka_new(0, settings, error, 512))
-    headers = ctypes.c_void_p(library.rd_kafka_headers_new(ctypes.c_size_t(1)))
-    size = ctypes.c_ssize_t
-    assert library.rd_kafka_header_add(headers, name, size(len(name)), b"1", size(1)) == 0
-    topic, content, copied, with_headers, end = (ctypes.c_int(tag) for tag in (1, 4, 7, 10, 0))  # rd_kafka_vtype_t
-    arguments = (topic, between.topic.encode(), content, value, ctypes.c_size_t(len(value)), copied, ctypes.c_int(2))
-    assert library.rd_kafka_producev(producer, *arguments, with_headers, headers, end) == 0
-    assert library.rd_kafka_flush(producer, 30_000) == 0
-    library.rd_kafka_destroy(producer)
-
-
 def test_a_header_whose_name_is_not_utf8_stops_nobody(world: Callable[..., World]):
     between = world(TWO, THREE)
     name = next(names)
     seed(between.destination, {"fields": {"name": name, "type": "SIDEREAL", "ra": 1.0, "dec": 2.0}})
-    publish_with_header_name(between, b"\xff\xfe", b"hunter2")
+    publish_with_header_name(str(between.connection.config["bootstrap.servers"]), between.topic, b"\xff\xfe", b"hunter2")
     between.publish(good(name))
 
     said = between.consume()
