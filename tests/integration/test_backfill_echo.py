@@ -1,7 +1,7 @@
 """What arrives in files at a TOM with the emitter: it does not go out again, and a hub passes it on as datums."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +17,6 @@ from tests.support.world import USERS, Toms, World
 
 PRIMARY_KEY = "from tom_targets.models import Target; result = Target.objects.get(name=arguments['name']).pk"
 both = pytest.mark.parametrize("version", TOM_VERSIONS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 def arrive(between: World) -> str:

@@ -1,6 +1,5 @@
 """The emitter on real TOMs: targets, whichever way they are made, arrive at a destination through Kafka, whole and once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.support.world import dump, seed, target_of, unique
 CSV = b"time,magnitude,error,filter\n60000.25,18.125,0.01,r\n60001.5,18.25,0.02,r\n"
 names = unique("SN 2040e")
 both = pytest.mark.parametrize("version", TOM_VERSIONS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 @both

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +70,6 @@ with transaction.atomic():
 registered = {check.__name__ for check in checks.registry.registry.get_checks(include_deployment_checks=True)}
 result["registered"] = sorted(registered & {"check_settings", "check_toolkit", "check_database"})
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 def new_target(between: Emitting, *, owner: str = "alice", **more: Any) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """The emitter on real TOMs: data, whichever way they come, arrive once; what is rolled back or unreadable does not."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,12 +55,6 @@ try:
 except RuntimeError:
     pass
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 def light_curve(points: int, begin: float) -> bytes:

@@ -1,6 +1,5 @@
 """No echo: a real TOM with the emitter does not emit what a consumer writes into it, and does emit what its own people do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,12 +33,6 @@ with transaction.atomic():
     result["marks"] = ArrivalMark.objects.count()
     transaction.set_rollback(True)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 def sent(between: Emitting) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ import pytest
 from bridge.demo.toms import TOM_VERSIONS, Tom
 from tests.support.hermes_server import KEY, HermesServer, Scripted, hermes_server
 from tests.support.ingest import Feedback, Ingest
-from tests.support.inside import Inside
 from tests.support.relaying import next_datum
 from tests.support.world import USERS, Toms, unique
 
@@ -34,10 +33,10 @@ def hermes() -> Iterator[HermesServer]:
 
 
 @pytest.fixture(scope="module", params=TOM_VERSIONS)
-def tom(request: pytest.FixtureRequest, toms: Toms, hermes: HermesServer) -> Iterator[Tom]:
+def tom(request: pytest.FixtureRequest, toms: Toms, hermes: HermesServer) -> Tom:
     """A TOM that names Hermes as TOM Toolkit 2.x does, and its own address beside that."""
     entry = {"BASE_URL": hermes.url, "HERMES_API_KEY": KEY, "DEFAULT_AUTHORS": "A. Author", "USER_TOPICS": ["hermes.test"]}
-    found = toms.get(
+    return toms.get(
         "hermes",
         request.param,
         apps=["bridge.emitter"],
@@ -46,8 +45,6 @@ def tom(request: pytest.FixtureRequest, toms: Toms, hermes: HermesServer) -> Ite
             "TOM_BRIDGE": {"QUIET_SECONDS": 0.1},
         },
     )
-    with Inside(found):
-        yield found
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from bridge.demo.toms import Tom, free_port
 from tests.support.ingest import Ingest
-from tests.support.inside import Inside
 from tests.support.relaying import Relay, TopicEnd, next_datum, settled, wait_for
 from tests.support.world import USERS, Toms, World, dump, target_of, unique
 
@@ -114,7 +113,6 @@ def circles(
                 )
                 running.callback(found.stop)
                 running.enter_context(Relay(found, found.dir / "relay.log"))
-                running.enter_context(Inside(found))
                 made[role] = found
             return made[role]
 

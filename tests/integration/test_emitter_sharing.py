@@ -1,7 +1,6 @@
 """Sharing as TOM Toolkit has it, on real TOMs with the emitter: who shares what with a stream, and nothing else goes out."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,12 +32,6 @@ with override_settings(TARGET_PERMISSIONS_ONLY=False):
     seen = data_for_groups(rows, [arguments["group"]])
 result = [len(rows), sorted(seen) == [rows[0].pk], len(data_for_groups(rows, [arguments["group"]]))]
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def inside(emitters: Emitters) -> Iterator[None]:
-    with emitters.inside():
-        yield
 
 
 def new_target(between: Emitting) -> tuple[int, str]:

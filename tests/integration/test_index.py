@@ -11,7 +11,6 @@ from bridge.settings import TomEntry
 from bridge.tom import index
 from bridge.tom.index import LOOK_UPS, NameIndex
 from bridge.tom.session import TomSession
-from tests.support.inside import Inside
 from tests.support.living import SCRIPT
 from tests.support.world import World, seed, unique
 
@@ -38,13 +37,12 @@ class Meanwhile:
 
 
 @pytest.fixture(params=PLACES, ids=lambda place: f"{place[0]}{'-postgres' if place[1] else ''}")
-def between(request: pytest.FixtureRequest, world: Callable[..., World]) -> Iterator[World]:
+def between(request: pytest.FixtureRequest, world: Callable[..., World]) -> World:
     """A destination with some targets."""
     version, postgres = request.param
     found = world(TWO, version, postgres=postgres)
-    with Inside(found.destination):
-        make(found, *(next(names) for _ in range(12)))
-        yield found
+    make(found, *(next(names) for _ in range(12)))
+    return found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from bridge.demo.compare import compare_target
 from bridge.demo.toms import Tom
 from bridge.events import ShareEvent
 from tests.support.ingest import Ingest
-from tests.support.inside import Inside
 from tests.support.world import USERS, Said, Toms, World, dump, target_of
 
 __all__ = ["SECRET", "Emitters", "Emitting", "emitter_settings", "source_url"]
@@ -63,22 +61,6 @@ class Emitters:
         self.stream_url = stream_url
         self.create_topic = create_topic
         self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        self._inside: ExitStack | None = None
-        self._insides: set[str] = set()
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """For a module of tests: processes stay inside the TOMs. That saves minutes."""
-        with ExitStack() as self._inside:
-            yield
-        self._inside = None
-        self._insides.clear()
-
-    def _stay_inside(self, *toms: Tom) -> None:
-        for tom in toms:
-            if self._inside is not None and str(tom.dir) not in self._insides:
-                self._insides.add(str(tom.dir))
-                self._inside.enter_context(Inside(tom))
 
     @property
     def plain_tom(self) -> Tom:
@@ -141,7 +123,6 @@ class Emitters:
             consumer={"accept_sources": [source_url(who)], **consumer},
             topic=f"{kind}.{who}.{number}",
         )
-        self._stay_inside(source, world.destination)
         ingest = Ingest(source, username="alice", password=USERS["alice"])
         return Emitting(world=world, ingest=ingest, to=f"{key}:{world.topic}", group=f"Group {number}")
 

@@ -2,8 +2,8 @@
 
 import json
 import subprocess
+import threading
 from pathlib import Path
-from typing import Self
 
 from bridge.demo.toms import RESULT_MARKER, Tom, TomSetupError
 
@@ -13,7 +13,7 @@ SERVER = Path(__file__).with_name("scripts") / "serve_scripts.py"
 
 
 class Inside:
-    """While open, `Tom.run_script` of a TOM runs its scripts in one process.
+    """While open, `Tom.run_script` of a TOM runs its scripts in one process, one after another.
 
     Parameters
     ----------
@@ -24,15 +24,11 @@ class Inside:
     def __init__(self, tom: Tom) -> None:
         self._tom = tom
         self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        command = [str(self._tom.python), str(SERVER)]
-        self._process = subprocess.Popen(
-            command, cwd=self._tom.dir, env=self._tom._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+    def __enter__(self) -> Tom:
         vars(self._tom)["run_script"] = self.run_script
-        return self
+        return self._tom
 
     def __exit__(self, *_: object) -> None:
         vars(self._tom).pop("run_script", None)
@@ -41,13 +37,22 @@ class Inside:
 
     def run_script(self, path: Path, payload: object = None) -> object:
         """Do as `Tom.run_script` does."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(path.resolve()), payload]) + "\n")
-        self._process.stdin.flush()
-        reply = json.loads(self._process.stdout.readline() or '{"failure": "the process ended"}')
+        with self._lock:
+            reply = json.loads(self._ask(json.dumps([str(path.resolve()), payload])) or '{"failure": "the process ended"}')
         if failure := reply.get("failure"):
             raise TomSetupError(f"{path.name} failed in {self._tom.name}:\n{failure}")
-        [result] = [line for line in reply["output"].splitlines() if line.startswith(RESULT_MARKER)]
+        *_, result = [line for line in reply["output"].splitlines() if line.startswith(RESULT_MARKER)]
         return json.loads(result.removeprefix(RESULT_MARKER))
+
+    def _ask(self, question: str) -> str:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [str(self._tom.python), str(SERVER)],
+                cwd=self._tom.dir, env=self._tom._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(question + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()

@@ -16,7 +16,6 @@ from bridge.codecs.native import new_event
 from bridge.consumer.destination import Destination
 from bridge.events import PhotometryDatum, ReducedDatumsShared, ShareBody, Target, TargetShared, TomIdentity
 from bridge.tom.transport import Response, Transport
-from tests.support.inside import Inside
 from tests.support.world import World, seed
 
 __all__ = ["Living", "living"]
@@ -81,7 +80,7 @@ def living(between: World, patched: pytest.MonkeyPatch) -> Iterator[Living]:
     """Have the destination of a consumer for as long as the block lasts."""
     settings = read_settings(between.write_config(), None)
     exchange = Transport.exchange
-    with Inside(between.destination), Parts(settings, "destination").destination() as (_session, destination):
+    with Parts(settings, "destination").destination() as (_session, destination):
         found = Living(between, destination)
 
         def noting(self: Transport, method: str, path: str, **arguments: Any) -> Response:

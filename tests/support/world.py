@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry, TomEntry
 from bridge.tom.session import TomSession
+from tests.support.inside import Inside
 
 __all__ = ["Said", "Toms", "World", "dump", "seed", "target_of", "unique"]
 
@@ -33,6 +35,7 @@ class Toms:
         self._home = home
         self._database = database
         self._toms: dict[str, Tom] = {}
+        self._insides = ExitStack()
 
     def get(self, role: str, version: str, *, postgres: bool = False, groups: Sequence[str] = (), **more: Any) -> Tom:
         """Return a running TOM; ``groups`` are further groups that everybody is in, ``more`` is for `create_tom`."""
@@ -50,11 +53,12 @@ class Toms:
                 **more,
             )
             tom.start()
-            self._toms[key] = tom
+            self._toms[key] = self._insides.enter_context(Inside(tom))
         return self._toms[key]
 
     def close(self) -> None:
         """Stop them all."""
+        self._insides.close()
         for tom in self._toms.values():
             tom.stop()
 

@@ -12,6 +12,7 @@ import sys
 import traceback
 
 import django
+from django.db import connections
 
 requests, replies = sys.stdin, os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what else is printed is no reply
@@ -24,4 +25,5 @@ for line in requests:
         runpy.run_path(path, run_name="__main__")
     except BaseException:  # noqa: BLE001  the test that asked is to see it, whatever it is
         reply["failure"] = traceback.format_exc()
+    connections.close_all()  # nothing is held in between, and a database that was restarted meanwhile is met anew
     print(json.dumps(reply | {"output": sys.stdout.getvalue()}), file=replies, flush=True)
