@@ -27,6 +27,10 @@ WINDOW_SECONDS = 1.0
 """The rate is measured over so long, ..."""
 WINDOW_REQUESTS = 20
 """... and over so many requests."""
+LOSING = 0.8
+"""A trial whose rate falls below so much of what it was before is ended ..."""
+LOSING_SECONDS, LOSING_REQUESTS = 0.2, 10
+"""... after so long, and so many requests."""
 LOOK_SECONDS = 0.2
 """How soon somebody who waits notices that he need not wait any more."""
 SLOW = 2.0
@@ -60,6 +64,10 @@ class Climb:
     def limit(self) -> int:
         """So many may go at a time now."""
         return self._trial or self._kept
+
+    def is_losing(self, rate: float) -> bool:
+        """Whether the present limit is one that is tried, and such a rate says that it is a bad one."""
+        return self._trial is not None and rate < LOSING * (self._kept_rate or 0.0)
 
     def measured(self, rate: float) -> None:
         """Learn how many a second there were with the present limit, while others waited for their turn."""
@@ -243,11 +251,16 @@ class Pace:
         """Count a request towards the rate; when the window is over, see what that says of the limit."""
         self._window_ended += 1
         seconds = self._clock() - self._window_began
-        if seconds < WINDOW_SECONDS or self._window_ended < WINDOW_REQUESTS:
+        is_over = seconds >= WINDOW_SECONDS and self._window_ended >= WINDOW_REQUESTS
+        is_enough = is_over or (seconds >= LOSING_SECONDS and self._window_ended >= LOSING_REQUESTS)
+        if not is_enough:
             return
-        before = self._climb.limit
-        if self._window_crowded * 2 > self._window_ended:  # else it was not the limit that held them up
-            self._climb.measured(self._window_ended / seconds)
+        before, rate = self._climb.limit, self._window_ended / seconds
+        was_crowded = self._window_crowded * 2 > self._window_ended  # else it was not the limit that held them up
+        if not is_over and not (was_crowded and self._climb.is_losing(rate)):
+            return
+        if was_crowded:
+            self._climb.measured(rate)
         self._begin_window()
         if self._climb.limit != before:
             self._on_change(self._climb.limit)

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -127,6 +128,27 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_to_try_what_turns_out_to_be_slower_costs_little() -> None:
+    """Two workers, 15 ms a request, and always somebody who waits."""
+    clock, lock = Clock(), threading.Lock()
+    at = Pace("full", most=4, clock=clock)
+    tried: Counter[int] = Counter()
+
+    def request() -> None:
+        while tried.total() < 2_000:
+            with at.write(go_on), lock:
+                tried[at.limit] += 1
+                clock.now += 0.015 / min(at.limit, 2)
+                time.sleep(0.0001)  # lets others come and wait
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(request) for _ in range(8)]:
+            done.result(PATIENCE)
+
+    assert tried[1] > 0
+    assert clock.now - 100.0 < 1.03 * tried.total() * 0.0075
 
 
 def one(at: Pace, clock: Clock, seconds: float, *, is_datum: bool = True) -> None:
