@@ -32,7 +32,9 @@ from bridge.settings import ConsumerSettings
 __all__ = ["Pipeline"]
 
 POLL_SECONDS = 0.1
-"""How long one look for a record blocks; a stop, and what is done with, is noticed within it."""
+"""How long one look for a record blocks; a stop is noticed within it."""
+BUSY_POLL_SECONDS = 0.02
+"""The same while events are in work; that one is done with is noticed within it."""
 COMMIT_SECONDS = 1.0
 """How often what is done with is committed."""
 COMMIT_RECORDS = 500
@@ -189,7 +191,7 @@ class Pipeline:
             if self._is_full():
                 self._records.rest(0.0)
             return
-        patience = POLL_SECONDS
+        patience = BUSY_POLL_SECONDS if self._ledger.unfinished else POLL_SECONDS
         for _ in range(MOST_AT_ONCE):
             consumed = self._records.poll(patience)
             if consumed is None:

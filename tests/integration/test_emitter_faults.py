@@ -38,7 +38,8 @@ from tests.support.world import USERS, Toms, World, unique
 TWO, THREE = "2.32.4", "3.1.0"
 SEED = int(os.environ.get("TOM_BRIDGE_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 """Of the moments at which anything is killed."""
-KILLS = 20
+KILLS = 10
+"""Of each kind, on each of the two databases."""
 MOST_KILLS = 60
 """If the moment that a test needs was not among the first ones."""
 CHANGES, OUTBOX = "bridge_emitter_change", "bridge_emitter_outboxevent"
