@@ -1,5 +1,7 @@
 # `make demo` and `make test` do all set-up by themselves; this file needs only Python and make.
 PYTHON ?= python3
+# So many files of tests at a time; each has TOMs and a broker of its own, some 3 GB.
+WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: help setup demo test test-fast faults bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
@@ -28,7 +30,7 @@ demo: setup
 	@$(BIN)/tom-bridge demo $(if $(KEEP),--keep)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit

@@ -1,8 +1,8 @@
 """A light curve into a target that is there: in files, and one request a datum.
 
-The same consumer does both, at full pace, in turn, each into a target of its own. The points are like a survey's: brightness
-and error to four digits, every third a limit, and in as many events as an emitter would make of them. One by one only some of
-them are sent, since none takes longer than the one before.
+The same consumer does both, at full pace, in turn, the other first each time, and each into a target of its own. The points
+are like a survey's: brightness and error to four digits, every third a limit, and in as many events as an emitter would make of
+them. One by one only some of them are sent, since none takes longer than the one before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 
 from bench.bridging import MODES, Bridge, span_seconds
 from bench.report import Figure, number
+from bench.samples import rotated
 from bench.stage import Bench, named
 from bridge.codecs.batches import split_datums
 from bridge.codecs.native import encode, new_event
@@ -25,6 +26,8 @@ __all__ = ["measure"]
 
 BEGIN = datetime(2019, 3, 1, 4, 5, 6, 789012, tzinfo=UTC)
 TIMES_ONE_BY_ONE = 15.0
+Backfill = Literal["datums", "products"]
+"""As the setting has it: one by one, or in files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +50,12 @@ def measure(bench: Bench) -> Iterator[Figure]:
             bench.say(f"making a TOM {named(version, postgres=postgres)}")
             tom = bench.tom("destination", version=version, postgres=postgres)
             bridge = Bridge(bench, tom, targets=2 * plan.runs)
-            one_by_one, in_files = [], []
+            points: dict[Backfill, int] = {"datums": plan.one_by_one, "products": plan.points}
+            rates: dict[Backfill, list[float]] = {backfill: [] for backfill in points}
             for run in range(plan.runs):
-                one_by_one.append(_rate(bridge, 2 * run, plan.one_by_one, backfill="datums"))
-                in_files.append(_rate(bridge, 2 * run + 1, plan.points, backfill="products"))
+                for own, backfill in rotated(tuple(enumerate(points)), run):
+                    rates[backfill].append(_rate(bridge, 2 * run + own, points[backfill], backfill=backfill))
+        one_by_one, in_files = rates["datums"], rates["products"]
         yield Figure(
             what=f"a light curve of {plan.points:,} points, in files",
             where=named(version, postgres=postgres),
@@ -63,7 +68,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         )
 
 
-def _rate(bridge: Bridge, target: int, points: int, *, backfill: Literal["datums", "products"]) -> float:
+def _rate(bridge: Bridge, target: int, points: int, *, backfill: Backfill) -> float:
     """Publish a light curve and consume it; return datums a second, from the beginning of the first event on."""
     site = bridge.site
     bodies = (

@@ -20,6 +20,7 @@ from typing import Any
 import requests
 
 from bench.report import Figure, number
+from bench.samples import rotated
 from bench.stage import NEWER_TOM, OLDER_TOM, Bench, named
 from bench.volley import BEGIN, body, log_in
 from bridge.codecs.native import new_event
@@ -142,9 +143,9 @@ def _figures(
                 lambda at=at: consumer.measure(first, _names(len(usual) + at), "written"),  # type: ignore[misc]
                 lambda: consumer.measure(unmatched, _nowhere(next(fresh)), "skipped"),
             ]
-            for turn in turns[at % len(turns) :] + turns[: at % len(turns)]:
+            for turn in rotated(turns, at):
                 turn()
-    post_ms = median(bare.ms)
+    post_ms = fmean(bare.ms)
     for what, sample in (("knows", known), ("meets for the first time", first)):
         yield Figure(
             what=f"look-ups for an event with one datum, of a target that the consumer {what}",
@@ -155,8 +156,7 @@ def _figures(
             goal=ADDED_AT_MOST,
             at_most=True,
             detail=f"{number(fmean(sample.asking_ms))} ms and {number(sample.each() - 1)} requests beside its POST; the event "
-            f"{number(median(sample.ms))} ms against {number(post_ms)}",
-            runs=plan.events,
+            f"{number(fmean(sample.ms))} ms against {number(post_ms)}; means of {plan.events} of each",
         )
     yield Figure(
         what="scans of all targets for an event without a match",
@@ -167,8 +167,7 @@ def _figures(
         goal=0.0,
         at_most=True,
         detail=f"{number(unmatched.each())} requests and {number(fmean(unmatched.asking_ms))} ms an event; a scan takes "
-        f"{number(median(scan.ms))} ms, reading all names {number(reading_ms / 1e3)} s",
-        runs=plan.events,
+        f"{number(median(scan.ms))} ms, reading all names {number(reading_ms / 1e3)} s; {plan.events} events",
     )
 
 

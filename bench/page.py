@@ -26,7 +26,8 @@ def page() -> str:
     _, _, after = rest.partition(END)
     found = json.loads(KEPT.read_text(encoding="utf-8"))
     machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
-    return f"{before}{BEGIN}\n{as_markdown(found['figures'])}\n\nThe machine: {machine}.\n\n{END}{after}"
+    failed = "".join(f"**{name}** could not be run: {' '.join(why.split())}\n\n" for name, why in found["failed"].items())
+    return f"{before}{BEGIN}\n{as_markdown(found['figures'])}\n\n{failed}The machine: {machine}.\n\n{END}{after}"
 
 
 if __name__ == "__main__":

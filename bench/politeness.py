@@ -1,7 +1,8 @@
 """What people in a browser notice of the bridge at the TOM that it writes to.
 
 Somebody who is logged in looks at the list of targets again and again, as if reading for a moment in between: while nothing
-else happens, while the bridge writes in polite mode, and while it writes in full mode.
+else happens, while the bridge writes in full mode, and while it writes in polite mode. These take turns, another one first in
+each run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from bench.bridging import MODES, Bridge, written_between
 from bench.report import Figure, number
-from bench.samples import p95
+from bench.samples import p95, rotated
 from bench.stage import NEWER_TOM, OLDER_TOM, Bench, named
 from bench.toms import PASSWORD
 from tests.support.ingest import Ingest
@@ -30,6 +31,7 @@ READING_SECONDS = 0.1
 TARGETS = 10
 DATUMS = 5
 """In an event: few, so that the rate of a short while can be told."""
+ALONE = "alone"
 AT_MOST = 2.0
 
 
@@ -45,21 +47,24 @@ class Looked:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Yield how much longer a page takes in each place."""
-    runs, looks = (1, 10) if bench.quick else (3, 50)
+    runs, looks = (1, 10) if bench.quick else (3, 100)
     for version, postgres in PLACES[1 if bench.quick else 0 :]:
         where = named(version, postgres=postgres)
         with bench.part(where):
             tom = bench.tom("destination", version=version, postgres=postgres)
             bridge = Bridge(bench, tom, targets=TARGETS)
-            alone, beside = Looked(), {mode: Looked() for mode in MODES}
+            looked = {when: Looked() for when in (ALONE, *MODES)}
             with Ingest(tom, username="alice", password=PASSWORD) as browser:
                 _look(browser, 5)  # the first pages are compiled
-                for _ in range(runs):
-                    _add(alone, _look(browser, looks))
-                    for mode, settings in MODES.items():
-                        bridge.publish(events=max(looks, 20), datums=DATUMS)
-                        _look_beside(bridge, settings, browser, looks, beside[mode])
-            yield from _figures(where, alone, beside)
+                for run in range(runs):
+                    for when in rotated(tuple(looked), run):
+                        if when == ALONE:
+                            _add(looked[when], _look(browser, looks))
+                        else:
+                            bridge.publish(events=max(looks // 2, 20), datums=DATUMS)
+                            _look_beside(bridge, MODES[when], browser, looks, looked[when])
+            alone = looked.pop(ALONE)
+            yield from _figures(where, alone, looked)
 
 
 def _look_beside(bridge: Bridge, settings: Mapping[str, Any], browser: Ingest, looks: int, looked: Looked) -> None:

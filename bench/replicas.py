@@ -1,4 +1,4 @@
-"""Three consumers of one group beside one, before a TOM that takes 50 ms for each datum.
+"""Three polite consumers of one group beside one, before a TOM that takes 50 ms for each datum.
 
 What is slow is a double: a door before a real TOM, through which everything goes but datums; those are answered there, after
 their time. So it is the bridge that is measured, and not what else two cores can bear.
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from bench.bridging import Bridge
+from bench.bridging import MODES, Bridge
 from bench.report import Figure, number
 from bench.stage import Bench
 from tests.support.door import FaultyDoor
@@ -27,7 +27,7 @@ TARGETS = 60
 DATUMS = 10
 MANY = 3
 AT_LEAST = 2.7
-SETTINGS = {"concurrent_writes": True}
+SETTINGS = {**MODES["polite"], "concurrent_writes": True}
 TAKEN = Status(201, body='{"data_type": "photometry"}', content_type="application/json")
 """What tells the bridge that a datum was stored."""
 
@@ -45,8 +45,8 @@ def measure(bench: Bench) -> Iterator[Figure]:
             for consumers in (1, MANY) if run % 2 == 0 else (MANY, 1):
                 rates[consumers].append(_rate(bridge, door, consumers, seconds))
     yield Figure(
-        what=f"datums a second with {MANY} consumers on {PARTITIONS} partitions",
-        against="one consumer",
+        what=f"datums a second with {MANY} polite consumers on {PARTITIONS} partitions",
+        against="one polite consumer",
         value=median(many / one for many, one in zip(rates[MANY], rates[1], strict=True)),
         unit="times",
         goal=AT_LEAST,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-__all__ = ["Row", "Samples", "compare", "p95", "table"]
+__all__ = ["Row", "Samples", "compare", "p95", "rotated", "table"]
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -123,6 +126,12 @@ def table(rows: Sequence[Row]) -> str:
             ]
             lines.append(f"  {'  '.join(texts)}".rstrip())
     return "\n".join(lines)
+
+
+def rotated(turns: Sequence[_T], by: int) -> list[_T]:
+    """Return who take turns, another one first each time: nobody is always the one after a costly one."""
+    at = by % len(turns)
+    return [*turns[at:], *turns[:at]]
 
 
 def p95(values: Sequence[float]) -> float:

@@ -35,7 +35,7 @@ DRAIN_SECONDS = 60.0
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 
 WITHOUT = "without the emitter"
-EMITTER = "emitter, broker away"
+EMITTER = "emitter, no relay at work"
 RELAYING = "emitter, relay at work"
 SHARING = "TOM Toolkit's own sharing"
 GONE = "the same, other TOM away"
@@ -161,7 +161,7 @@ class Place:
         stream = {"BASE_URL": f"kafka://{bootstrap}/", "SOURCE_URL": "https://bench.example.org/", "USER_TOPICS": [TOPIC]}
         # At once: a target that has to rest first would be sealed when its TOM's turn is over.
         settings = {"DATA_SHARING": {"stream": stream}, "TOM_BRIDGE": {"QUIET_SECONDS": 0.0}}
-        return self._tom(how.rpartition(" ")[2], settings, "bridge.emitter")
+        return self._tom("relaying" if how == RELAYING else "emitting", settings, "bridge.emitter")
 
     def _tom(self, role: str, settings: dict[str, object], *apps: str) -> Tom:
         return self._bench.tom(role, version=self._version, postgres=self._postgres, settings=settings, apps=apps)

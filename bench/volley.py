@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -30,7 +29,7 @@ def log_in(tom: Tom, username: str = "bridge") -> Login:
     transport = Transport(tom.name, tom.url, observe=lambda _method, _status, _seconds: None)
     entry = TomEntry.model_validate({"BASE_URL": tom.url, "USERNAME": username, "PASSWORD": tom.users[username]})
     try:
-        return Account("bench", entry, transport=transport, marks=dict, guard=lambda _method, _path: nullcontext()).log_in()
+        return Account("bench", entry, transport=transport, marks=dict).log_in()
     finally:
         transport.close()
 

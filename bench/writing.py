@@ -12,6 +12,7 @@ from statistics import median
 
 from bench.bridging import MODES, Bridge
 from bench.report import Figure, number
+from bench.samples import rotated
 from bench.stage import Bench, named
 from bench.toms import PASSWORD, Inside
 from bench.volley import Volley
@@ -72,6 +73,10 @@ class _Place:
         self._destination = bench.tom("destination", version=version, postgres=postgres)
         self._source = _source_of(bench, self._destination)
         self._bridge = Bridge(bench, self._destination, targets=TARGETS)
+        with Inside(self._destination) as inside:
+            found = inside("versions")
+        about = f"with Django {found['django']} on {found['database']} and Python {found['python']}"
+        bench.about[f"TOM {named(version, postgres=postgres)}"] = about
 
     def rates(self) -> Rates:
         """Measure."""
@@ -96,7 +101,7 @@ class _Place:
 
             ways = (share, send, write, write_politely)
             for run in range(plan.runs):
-                for way in (*ways[run % len(ways) :], *ways[: run % len(ways)]):
+                for way in rotated(ways, run):
                     way(run)
         return Rates(sharing=rates.sharing, bare=rates.bare, bare_connections=best, full=rates.full, polite=rates.polite)
 
@@ -111,6 +116,7 @@ def _figures(rates: Rates, version: str, *, postgres: bool) -> Iterator[Figure]:
     sharing, bare = "share_data_with_tom", f"bare requests, the best of {', '.join(map(str, CONNECTIONS))} connections"
     compared = (
         ("full mode", rates.full, sharing, rates.sharing, TIMES_OWN_SHARING[postgres], ""),
+        ("bare requests", rates.bare, sharing, rates.sharing, None, f", with {best} connections"),
         ("full mode", rates.full, bare, rates.bare, OF_BARE_REQUESTS, f", with {best} connections"),
         ("polite mode (the default)", rates.polite, sharing, rates.sharing, None, ""),
     )

@@ -44,6 +44,8 @@ class Answer:
         Where a redirect points.
     retry_after
         Seconds asked for by ``Retry-After``, if any.
+    seconds
+        How long the TOM took for it.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Answer:
     is_json: bool = False
     location: str = ""
     retry_after: float | None = None
+    seconds: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Answer {self.method} {self.path}: {self.status}>"

@@ -230,9 +230,8 @@ class Destination:
     def _write_data(
         self, event: ShareEvent, body: DatumBody, only: Collection[int] | None, so_far: Callable[[int], Written]
     ) -> Outcome:
-        # A file is looked for at the TOM by its target's name; for datums a match may be believed without a question.
-        by_name = isinstance(body, DataProductShared) or self._settings.backfill == "products"
-        known = self._matcher.find(body.target, confirmed=by_name)
+        # A data product is looked for at the TOM by its target's name; for datums a match may be believed without a question.
+        known = self._matcher.find(body.target, confirmed=isinstance(body, DataProductShared))
         try:
             return self._write_data_of(known, event, body, only, so_far)
         except Rejected as error:
@@ -263,6 +262,8 @@ class Destination:
             if not self._dry_run:
                 made = self._create_from_identity(event, body)
                 known = self._matcher.find(body.target)
+                if known is None:
+                    raise Rejected("invisible_target", f"target {made.target_id} was made there, and is out of sight")
         if self._dry_run or known is None:
             where = f"target {known.id} {known.identity.name!r}" if known else f"new target {body.target.name!r}"
             what = f"{len(body.datums)} datums" if isinstance(body, ReducedDatumsShared) else f"product {body.product.name!r}"

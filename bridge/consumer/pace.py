@@ -15,9 +15,10 @@ from typing import Literal
 
 __all__ = ["Climb", "Pace"]
 
-USUAL_WORKERS = 2
-"""So many at a time full pace begins with; few TOMs have fewer workers."""
-GAIN = 1.05
+FIRST_LIMIT = 3
+"""So many at a time full pace begins with: few TOMs have fewer than two workers, and one request more waits there for the
+first that is free, which else would wait for us."""
+GAIN = 1.04
 """One request more at a time has to make all of them faster by so much."""
 LOSS = 0.97
 """One request less may make all of them slower by so much."""
@@ -122,7 +123,7 @@ class Pace:
         self._lock = threading.Lock()
         self._queue: deque[threading.Condition] = deque()
         self._alone_queue: deque[threading.Condition] = deque()
-        self._climb = Climb(self.most, first=USUAL_WORKERS)
+        self._climb = Climb(self.most, first=FIRST_LIMIT)
         self._inside = 0
         self._writing = 0
         self._alone = False

@@ -179,7 +179,9 @@ class Workers:
         def so_far(target_id: int) -> Written:
             if work.so_far is None or work.so_far.target_id != target_id:
                 work.so_far = Written(target_id=target_id)
-            work.so_far.failures.clear()
+            # What is tried again may succeed, and says what it has to say anew.
+            work.so_far.failures[:] = [failure for failure in work.so_far.failures if failure.datum is None]
+            work.so_far.notes[:] = dict.fromkeys(work.so_far.notes)
             return work.so_far
 
         with self._current.at(event, work):

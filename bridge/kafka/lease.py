@@ -82,7 +82,8 @@ class Lease:
         self._log = log
         self._on_change = on_change
         self._changed = threading.Condition()
-        self._depth = threading.local()
+        self._within = threading.local()
+        self._times_given = 0
         self._held = False
         self._others_have_it = False
         self._has_turn = False
@@ -118,17 +119,19 @@ class Lease:
         BridgeError
             If the broker refuses it.
         """
-        if getattr(self._depth, "value", 0):
-            if time.monotonic() >= self._proven_at + BELIEVED_SECONDS:  # the process, or the broker, stood still meanwhile
+        begun_with: int = getattr(self._within, "times_given", 0)
+        if begun_with:
+            was_given_again = begun_with != self._times_given  # and somebody else may have written in between
+            if was_given_again or time.monotonic() >= self._proven_at + BELIEVED_SECONDS:  # process or broker stood still
                 raise Retryable("the right to write to the destination could not be renewed with the broker in time")
             yield
             return
         self._acquire(unless)
-        self._depth.value = 1
+        self._within.times_given = self._times_given
         try:
             yield
         finally:
-            self._depth.value = 0
+            self._within.times_given = 0
             with self._changed:
                 self._inside -= 1
                 self._used_at = time.monotonic()
@@ -260,6 +263,7 @@ class Lease:
         now = time.monotonic()
         with self._changed:
             self._held = True
+            self._times_given += 1
             self._proven_at = now - BELIEVED_SECONDS  # not before the broker has taken a commit
         self._speak_at = now
         self._on_change(True)

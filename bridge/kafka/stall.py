@@ -59,9 +59,10 @@ class StallWatch:
         """
         if now < self._ask_at:
             return 0
+        self._ask_at = now + STALL_SECONDS  # if the broker does not answer, which takes its time
         silent = [partition for partition, at in self._given_at.items() if now >= at + STALL_SECONDS]
         waiting = {partition: records for partition in silent if (records := self._behind(partition)) > 0}
         stalled, self._suspects = self._suspects & waiting.keys(), set(waiting)
-        self.gave(set(silent) - self._suspects, now)
         self._ask_at = now + AGAIN_SECONDS
+        self.gave(set(silent) - self._suspects, now)
         return sum(waiting.values()) if stalled else 0

@@ -75,7 +75,7 @@ class ConsumerSettings(Section):
     """New targets per source and hour; beyond it the consumer holds and says so."""
     pace: Literal["polite", "full"] = "polite"
     """``polite``: one request at the destination at a time, and pauses when it has much to do, so that those who work there
-    hardly notice. ``full``: as many at a time as go fastest, which is found by trying; for a TOM that nobody waits for."""
+    wait little for it. ``full``: as many at a time as go fastest, which is found by trying; for a TOM that nobody waits for."""
     max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
     """Events in work at the same time, each of another target; and, at full pace, the most requests at a time."""
     backfill: Literal["datums", "products"] = "datums"

@@ -5,7 +5,7 @@ How to log in is found by asking: 2.32 ignores tokens in silence, and then write
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,8 +14,10 @@ from bridge.settings import TomEntry
 from bridge.tom.transport import Http, Response, Transport, as_answer
 from bridge.verdict import Answer, judge
 
-__all__ = ["Account", "Dialect", "Login"]
+__all__ = ["LOGIN", "Account", "Dialect", "Login"]
 
+LOGIN = "accounts/login/"
+"""A TOM's login page. To log in there writes, at least a session."""
 _AS_BROWSER = {"Accept": "text/html"}
 """Asked for JSON, 3.x's login page answers with JSON, in which there is no form."""
 _TOKEN_THAT_IS_NONE = {"Authorization": "Token 0"}
@@ -46,8 +48,6 @@ class Account:
         The way there.
     marks
         Returns headers for every request.
-    guard
-        Stands around the request that logs in, which writes at the TOM.
     """
 
     def __init__(
@@ -57,13 +57,11 @@ class Account:
         *,
         transport: Transport,
         marks: Callable[[], Mapping[str, str]],
-        guard: Callable[[str, str], AbstractContextManager[None]],
     ) -> None:
         self._key = key
         self._entry = entry
         self._transport = transport
         self._marks = marks
-        self._guard = guard
         self._where = transport.name
 
     def log_in(self) -> Login:
@@ -123,12 +121,12 @@ class Account:
         with closing(self._transport.new_http()) as http:
             page, form = self._login_form(http)
             if form is None:
-                raise judge(as_answer("GET", "accounts/login/", page, b""))
+                raise judge(as_answer("GET", LOGIN, page, b""))
             answer = self._log_in_by_form(http, form)
             if answer.status_code == 429:
                 raise Away(f"{self._where}: too many logins in a short time; the TOM asks to wait", 60.0)
             if answer.status_code >= 500:
-                raise self._login_failed(as_answer("POST", "accounts/login/", answer, b""))
+                raise self._login_failed(as_answer("POST", LOGIN, answer, b""))
             if answer.status_code != 302:
                 raise self._wrong_password()
             # A TOM may name its cookies as it likes; Django's own name has csrf in it, and so have others'.
@@ -139,17 +137,15 @@ class Account:
 
     def _login_form(self, http: Http) -> tuple[Response, str | None]:
         """Return the login page, and its CSRF token if it is one."""
-        page = self._transport.exchange("GET", "accounts/login/", http=http, headers=_AS_BROWSER)
+        page = self._transport.exchange("GET", LOGIN, http=http, headers=_AS_BROWSER)
         found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         return page, found[1] if found is not None and page.status_code == 200 else None
 
     def _log_in_by_form(self, http: Http, csrf: str) -> Response:
         # 3.x calls the field 'login', 2.x 'username'; either ignores the other's.
         form = {**self._credentials(), "login": self._entry.USERNAME, "csrfmiddlewaretoken": csrf}
-        with self._guard("POST", "accounts/login/"):
-            return self._transport.exchange(
-                "POST", "accounts/login/", http=http, data=form, headers={**_AS_BROWSER, "Referer": self._entry.BASE_URL}
-            )
+        headers = {**_AS_BROWSER, "Referer": self._entry.BASE_URL}
+        return self._transport.exchange("POST", LOGIN, http=http, data=form, headers=headers)
 
     def _credentials(self) -> dict[str, str]:
         return {"username": self._entry.USERNAME, "password": self._entry.PASSWORD.get_secret_value()}

@@ -145,13 +145,16 @@ class BackfillWriter:
         _Refused
             If it has made none; nothing is left of it but, in the end, the file on the TOM's disk.
         """
-        product = self._upload(file, shared, known)
+        product, is_new = self._upload(file, shared, known)
         stored = self._stored(product, len(file.requests))
         found, others = recognised(file, stored, dialect=dialect_of(self._session.dialect))
         if found and not others:
             return found
-        # Whatever it is that the TOM makes of photometry, it is not this. Its rows go with their product.
-        if not self._session.delete(f"api/dataproducts/{product}/"):
+        if not is_new and not stored:
+            raise _Refused("it is there already, but its datums are not", weight=0)
+        # Whatever it is that the TOM makes of photometry, it is not this. Its rows go with their product; not with one that is
+        # from an earlier attempt, of which it can't be told whether people have changed it since.
+        if not (is_new and self._session.delete(f"api/dataproducts/{product}/")):
             detail = f"data product {product} has {others} rows that are not as they were shared; remove it there"
             written.failures.append(Failure(f"file {file.name}", "backfill_not_removed", detail))
         raise _Refused(
@@ -160,8 +163,8 @@ class BackfillWriter:
             weight=MOST_REFUSALS,
         )
 
-    def _upload(self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget) -> int:
-        """Upload a file, and return its primary key there."""
+    def _upload(self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget) -> tuple[int, bool]:
+        """Upload a file, and return its primary key there, and whether it is new."""
         page = shared.tom.page(shared.target.primary_key)
         fields = {
             "target": known.id,
@@ -171,7 +174,11 @@ class BackfillWriter:
         }
         answer = self._session.upload("api/dataproducts/", fields, file.name, file.content)
         if answer.status == 201 and answer.ok:
-            return int(answer.body["id"])
+            return int(answer.body["id"]), True
+        if answer.ok or says_already_exists(answer.body, "product_id"):
+            product = self._one_by_one.find_product(file.product_id, known)
+            if product is not None:
+                return product, False
         raise self._refusal(answer)
 
     def _refusal(self, answer: Answer) -> BridgeError | _Refused:

@@ -200,7 +200,7 @@ class DataWriter:
         problem: Rejected | None = None
         stored: int | None = None
         try:
-            if product.datums and self._find_product(identifier, known) is None:
+            if product.datums and self.find_product(identifier, known) is None:
                 self._refuse_if_written_before(shared, known)
             stored = self._upload(product, fetch(), identifier, known, written)
         except Rejected as error:
@@ -243,7 +243,7 @@ class DataWriter:
             raise Rejected("target_not_changeable", f"the account may not change target {known.id} there")
         exists = answer.ok and answer.body.get("already_exists")
         if exists or answer.status == 500 or says_already_exists(answer.body, "product_id"):
-            stored = self._find_product(identifier, known)
+            stored = self.find_product(identifier, known)
             if stored is not None:
                 written.present += 1
                 return stored
@@ -255,7 +255,8 @@ class DataWriter:
             self._session.require_writing()
         raise judge(answer)
 
-    def _find_product(self, identifier: str, known: KnownTarget) -> int | None:
+    def find_product(self, identifier: str, known: KnownTarget) -> int | None:
+        """Return the primary key of a target's data product by its ``product_id``, or None."""
         rows = self._session.get_ok("api/dataproducts/", {"target_name": known.identity.name, "limit": 100_000})
         for row in rows["results"]:
             if row["product_id"] == identifier and row["target"] == known.id:

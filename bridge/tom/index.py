@@ -107,8 +107,13 @@ class NameIndex:
         self._look_ups: deque[float] = deque(maxlen=LOOK_UPS)
         self._read_again_at = 0.0
 
-    def consult(self) -> bool:
+    def consult(self, *, may_read: bool = True) -> bool:
         """Whether there is an index for a look-up; reads all names first, if that pays by now and nobody else is at it.
+
+        Parameters
+        ----------
+        may_read
+            Whether there is time for that: others may wait for who has the right to write targets.
 
         Raises
         ------
@@ -120,7 +125,7 @@ class NameIndex:
         index = self._usable()
         is_old = index is None or now - index.begun_at > REFRESH_AT * index.life_seconds
         in_demand = len(self._look_ups) == LOOK_UPS and now - self._look_ups[0] <= LIFE_SECONDS
-        is_due = is_old and in_demand and self._is_slow and now >= self._read_again_at
+        is_due = may_read and is_old and in_demand and self._is_slow and now >= self._read_again_at
         if is_due and self._reading.acquire(blocking=False):
             try:
                 self._read()
@@ -146,7 +151,7 @@ class NameIndex:
             return self._clock() - index.complete_at <= within_seconds or self._ask(index)
 
     def timed(self, seconds: float) -> None:
-        """Note how long the TOM's own look-up took."""
+        """Note how long the TOM took for a look-up of its own."""
         self._is_slow = seconds >= SLOW_SECONDS
 
     def add(self, target_id: int, names: Iterable[str]) -> None:

@@ -82,6 +82,8 @@ class Matcher:
             ``ambiguous_target`` if there are several, ``target_mismatch`` if the one is something else.
         """
         names = _simple(target)
+        if not names:
+            return None  # the TOM can't be asked for any of them
         known = None if confirmed or certain else self._matches.believed(names)
         if known is None or mismatch(target, known.identity, self._max_separation) is not None:
             known = self._recall(names)
@@ -103,9 +105,9 @@ class Matcher:
         names = _simple(target)
         self._index.add(target_id, names)
         self._matches.forget(names)
-        if created:
-            primary = frozenset({simplify_name(target.name.strip())})
-            self._matches.remember(names, Match(target_id, self._clock(), primary & names))
+        primary = names & {simplify_name(target.name.strip())}
+        if created and primary:
+            self._matches.remember(names, Match(target_id, self._clock(), primary))
 
     def by_exact_name(self, name: str) -> KnownTarget | None:
         """Return the visible target of exactly that name, or None. A name is unique at a TOM."""
@@ -138,7 +140,7 @@ class Matcher:
 
     def _ask(self, target: TargetIdentity, names: frozenset[str], *, certain: bool) -> dict[int, KnownTarget]:
         """Ask for all names, in the cheapest way that is good enough."""
-        if self._index.consult():
+        if self._index.consult(may_read=not certain):
             found = self._by_index(target, names, certain=certain)
             if found or (found is not None and not certain):
                 return found
@@ -198,10 +200,9 @@ class Matcher:
         """Ask for each name as TOM Toolkit itself compares names."""
         found: dict[int, KnownTarget] = {}
         for simple, name in _askable(target).items():
-            began = self._clock()
-            rows = self._session.get_ok("api/targets/", {"name_fuzzy": name, "limit": 1_000})["results"]
-            self._index.timed(self._clock() - began)
-            for row in rows:
+            answer = self._session.get_answer("api/targets/", {"name_fuzzy": name, "limit": 1_000})
+            self._index.timed(answer.seconds)
+            for row in answer.body["results"]:
                 known = found.get(row["id"]) or self._confirm(row["id"])
                 if known is not None and simple in _simple(known.identity):
                     found[known.id] = known

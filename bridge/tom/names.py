@@ -76,7 +76,7 @@ class AllNames:
     @property
     def last_key(self) -> int:
         """The highest primary key."""
-        return max(self._new, default=self._table.keys[-1] if self._table.keys else 0)
+        return max(self._table.keys[-1] if self._table.keys else 0, *self._new, 0)
 
     def owners(self, name: str) -> set[int]:
         """Return the primary keys of the targets that have a simplified name, and perhaps of others."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from bridge.errors import Away, Halt, Rejected
 from bridge.events import canonical_json
 from bridge.settings import TomEntry
-from bridge.tom.account import Account, Dialect, Login
+from bridge.tom.account import LOGIN, Account, Dialect, Login
 from bridge.tom.transport import Transport, as_answer
 from bridge.verdict import Answer, is_from_a_tom, judge
 
@@ -76,8 +76,10 @@ class TomSession:
         self._guard = guard
         self._clock = clock
         self._transport = Transport(self._where, self.url, observe=observe)
-        self._account = Account(key, entry, transport=self._transport, marks=marks, guard=guard)
+        self._account = Account(key, entry, transport=self._transport, marks=marks)
         self._lock = threading.RLock()
+        self._asked = threading.local()
+        """The login with which a thread has asked since it last looked whether that login holds; the first, if several."""
         self._known: _Known | None = None
         self._was_a_tom = False
         self._proven_at: float | None = None
@@ -116,7 +118,7 @@ class TomSession:
         self._connected()
 
     def prove(self, *, max_age_seconds: float = 0.0) -> bool:
-        """Whether we are still who we logged in as; if not, log in again, so that what was asked can be asked anew.
+        """Whether what this thread has asked was answered to us; if not, log in again, so that it can be asked anew.
 
         Parameters
         ----------
@@ -126,13 +128,18 @@ class TomSession:
         Returns
         -------
         bool
-            False if the login had ended (it is renewed then).
+            False if the login had ended (it is renewed then, by this thread or another).
         """
-        known = self._connected()
+        known, asked = self._connected(), getattr(self._asked, "known", None)
+        self._asked.known = None
+        if asked is not None and asked is not known:
+            return False
         proven_at = self._proven_at
         if proven_at is not None and self._clock() - proven_at < max_age_seconds:
             return True
-        if self._account.is_still(known.login):
+        with self._guard("GET", "api/targets/"):  # it changes nothing, whatever its method
+            is_still = self._account.is_still(known.login)
+        if is_still:
             self._proven_at = self._clock()
             return True
         self._renew(known)
@@ -150,7 +157,8 @@ class TomSession:
         """
         if self._wrote_at is not None and self._clock() - self._wrote_at < WRITING_PROOF_SECONDS:
             return
-        status = self._account.try_login()
+        with self._guard("POST", LOGIN):
+            status = self._account.try_login()
         if status is None:
             return
         if status == TOO_MANY_REQUESTS:
@@ -184,10 +192,14 @@ class TomSession:
 
     def get_ok(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Ask, and return the JSON of the answer; anything but a success is raised as `judge` says."""
+        return self.get_answer(path, params).body
+
+    def get_answer(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """As `get_ok`, with all that is known of the answer."""
         answer = self.get(path, params)
         if not answer.ok:
             raise judge(answer)
-        return answer.body
+        return answer
 
     def get_page(self, path: str, params: Mapping[str, Any] | None = None) -> str | None:
         """Ask for the API's own HTML page, where the TOM has it; None if it does not."""
@@ -208,7 +220,7 @@ class TomSession:
 
     def delete(self, path: str) -> bool:
         """Delete something; returns whether it is gone."""
-        answer = self._guarded("DELETE", path, self._connected())
+        answer, _known = self._guarded("DELETE", path, self._connected())
         return answer.status in {204, 404}
 
     def upload(self, path: str, fields: Mapping[str, Any], file_name: str, content: bytes) -> Answer:
@@ -250,11 +262,9 @@ class TomSession:
         return f"TOM {self.key} ({self.url})"
 
     def _request(self, method: str, path: str, **arguments: Any) -> Answer:
-        known = self._connected()
-        answer = self._guarded(method, path, known, **arguments)
+        answer, known = self._guarded(method, path, self._connected(), **arguments)
         if answer.is_login_refused:
-            known = self._renew(known)
-            answer = self._guarded(method, path, known, **arguments)
+            answer, known = self._guarded(method, path, self._renew(known), **arguments)
         if answer.is_login_refused:
             raise judge(answer)
         if 200 <= answer.status < 400 and not (answer.ok and is_from_a_tom(answer)):
@@ -264,23 +274,27 @@ class TomSession:
             )
         return answer
 
-    def _guarded(self, method: str, path: str, known: _Known, **arguments: Any) -> Answer:
-        # The guard is left before the lock is asked for: whoever logs in has the lock, and waits for the guard.
+    def _guarded(self, method: str, path: str, known: _Known, **arguments: Any) -> tuple[Answer, _Known]:
+        """Return the answer, and the login with which it was asked for in the end: another may have renewed it meanwhile."""
         try:
             with self._guard(method, path):
+                known = self._known or known
+                if getattr(self._asked, "known", None) is None:
+                    self._asked.known = known
                 answer = self._account.ask(method, path, known.login, **arguments)
         except Away:
             self._forget(known)  # a TOM that comes back may be another version: log in and ask again
             raise
         if answer.status in {502, 503, 504}:
             self._forget(known)  # behind the proxy the TOM may be being upgraded
-        return answer
+        return answer, known
 
     def _connected(self) -> _Known:
         known = self._known
         if known is not None:
             return known
-        with self._lock:
+        # The guard first: who is inside it may need the lock, and nobody who has the lock waits for the guard.
+        with self._guard("POST", LOGIN), self._lock:
             if self._known is None:
                 self._known = self._first_login()
             return self._known

@@ -92,8 +92,10 @@ class Transport:
         Halt
             If it is larger than any answer of a TOM.
         """
+        began = time.monotonic()
         response = self.exchange(method, path, stream=True, **arguments)
-        return as_answer(method, path, response, self.read(response, MAX_ANSWER_BYTES))
+        content = self.read(response, MAX_ANSWER_BYTES)
+        return as_answer(method, path, response, content, seconds=time.monotonic() - began)
 
     def read(self, response: Response, most_bytes: int) -> bytes:
         """Return the body of a response.
@@ -150,7 +152,7 @@ def _never_got_there(error: requests.RequestException) -> bool:
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
-def as_answer(method: str, path: str, response: Response, content: bytes) -> Answer:
+def as_answer(method: str, path: str, response: Response, content: bytes, *, seconds: float = 0.0) -> Answer:
     """Return a response as a plain value."""
     is_json = response.headers.get("content-type", "").startswith("application/json")
     body = None
@@ -167,4 +169,5 @@ def as_answer(method: str, path: str, response: Response, content: bytes) -> Ans
         is_json=is_json,
         location=response.headers.get("location", ""),
         retry_after=retry_after_seconds(response.headers.get("retry-after"), now=datetime.now(UTC)),
+        seconds=seconds,
     )

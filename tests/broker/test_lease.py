@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 import structlog
+from confluent_kafka import Consumer, TopicPartition
 
 from bridge.errors import Abandoned, Misconfigured, Retryable
 from bridge.kafka.connection import Connection, connect_settings
@@ -147,6 +149,24 @@ def test_a_process_that_stood_still_does_not_go_on_as_if_nothing_had_happened(jo
         assert not lease.is_held
         with pytest.raises(Retryable, match="could not be renewed"), lease.using(unless=never):
             pytest.fail("it went on")
+
+
+def test_what_was_begun_before_somebody_else_had_it_does_not_go_on_after_it_was_given_again(join: Join) -> None:
+    class Elsewhere:
+        """The client is with its own thread."""
+
+        def assign(self, _partitions: list[TopicPartition]) -> None:
+            """Do nothing."""
+
+    lease, client = join(), cast(Consumer, Elsewhere())
+    with lease.using(unless=never):
+        lease._lost(client, [])
+        lease._assigned(client, [TopicPartition(lease._topic, 0)])
+        until(lambda: lease.is_held)
+        with pytest.raises(Retryable, match="could not be renewed"), lease.using(unless=never):
+            pytest.fail("it went on")
+    with lease.using(unless=never):
+        assert lease.is_held
 
 
 def test_a_failure_that_does_not_pass_is_told_to_who_waits(join: Join) -> None:

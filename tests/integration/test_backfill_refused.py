@@ -118,6 +118,26 @@ def test_a_proxy_that_finds_the_file_too_large_costs_nothing_but_time(
 
 
 @both
+def test_what_a_tom_has_made_otherwise_of_a_file_is_said_also_if_it_went_away_in_the_middle(
+    world: Callable[..., World], toms: Toms, version: str
+):
+    between = world(TWO, version)
+    between.destination = stubborn(toms, version, ALTERS)
+    name = place(between.destination)
+    send(between, body(name, curve()))
+    with FaultyDoor(between.destination.url) as door:
+        door.on(lambda seen: "data_product__id" in seen.query, Status(503), times=1)
+
+        said = line(consume(between, "products", door=door))
+
+    assert (said["outcome"], said["written"], said["reason"]) == ("partial", MANY, "backfill_not_removed")
+    [product] = products_of(between.destination, name)
+    rows = rows_of(between.destination, name)
+    assert sum(row["data_product_pk"] is None for row in rows) == MANY
+    assert sum(row["data_product_pk"] == product["pk"] for row in rows) == MANY
+
+
+@both
 @pytest.mark.parametrize(
     "fault", [Reset(after_write=True), Status(502, after_write=True), Status(500, after_write=True)], ids=str
 )

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from bridge.consumer.destination import Destination
+from bridge.events import ShareEvent
 from bridge.tom import index, matches, matching
+from bridge.tom.written import Written
 from tests.support.living import Living, living
 from tests.support.world import World, dump, target_of, unique
 
@@ -66,6 +69,37 @@ def test_a_target_that_the_bridge_made_is_known_at_once(tom: Living) -> None:
 
     assert tom.scans == 0
     assert datums_of(tom, name) == 1
+
+
+@settings(backfill="products")
+def test_it_costs_no_more_where_many_go_in_a_file(tom: Living) -> None:
+    name = next(names)
+    tom.seed(name)
+    assert tom.datum(name) == "written"
+
+    assert tom.datum(name) == "written"
+    assert tom.asked == ["POST api/reduceddatums/"]
+
+
+def test_names_of_which_nothing_is_left_to_compare_are_nobody_elses(tom: Living) -> None:
+    dashes = f"{int(next(names)[1:]):b}".replace("0", "-").replace("1", "_")
+    assert tom.target(dashes) == "written"
+
+    assert tom.datum(f"{dashes}_") == "unmatched"
+
+
+@settings(unmatched="create")
+def test_a_target_that_is_gone_before_its_data_are_written_costs_none(tom: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, create = next(names), Destination._create_from_identity
+
+    def create_and_lose(self: Destination, event: ShareEvent, body: Any) -> Written:
+        made = create(self, event, body)
+        tom.change("delete", name)
+        return made
+
+    monkeypatch.setattr(Destination, "_create_from_identity", create_and_lose)
+
+    assert tom.datum(name) == "invisible_target"
 
 
 def test_a_target_that_is_deleted_has_no_match_any_more(tom: Living) -> None:
@@ -153,6 +187,16 @@ def test_a_small_tom_is_asked_for_each_name_and_never_read(tom: Living, monkeypa
         assert tom.datum(name, f"alias {name}") == "unmatched"
         assert tom.scans == 2
         assert not any("offset" in request for request in tom.asked)
+
+
+def test_names_are_not_read_by_who_has_the_right_to_write_targets(tom: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SLOW_SECONDS", 0.0)
+    for _ in range(index.LOOK_UPS + 2):
+        assert tom.target(next(names)) == "written"
+        assert not any("offset" in request for request in tom.asked)
+
+    assert tom.datum(next(names)) == "unmatched"
+    assert any("offset" in request for request in tom.asked)
 
 
 def test_an_unmatched_event_costs_a_large_tom_no_scan(large: Living) -> None:

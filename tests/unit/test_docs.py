@@ -68,6 +68,10 @@ def links(path: Path) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", prose(path))
 
 
+def is_a_test(path: Path, name: str) -> bool:
+    return path.is_file() and re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE) is not None
+
+
 def anchors(path: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", prose(path), flags=re.MULTILINE)
@@ -144,6 +148,13 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = [test for path in PAGES for test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", path.read_text(encoding="utf-8"))]
+
+    assert len(named) > 20
+    assert [f"{file}::{name}" for file, name in named if not is_a_test(ROOT / file, name)] == []
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "operators.md", DOCS / "sharing.md"], ids=lambda path: path.name)

@@ -1,12 +1,14 @@
-"""What the benchmark says of its figures: whether goals are reached, the table, the page, the JSON."""
+"""What the benchmark says of its figures: whether goals are reached, the table, the page, the JSON; and who takes turns."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.page import PATH, page
 from bench.report import Figure, Found, as_json, as_markdown, as_table, number
+from bench.samples import rotated
 
 FASTER = Figure(
     what="datums one by one",
@@ -79,3 +81,24 @@ def test_the_json_has_everything_and_makes_the_page() -> None:
 
 def test_the_page_has_the_figures_that_are_kept() -> None:
     assert page() == PATH.read_text(encoding="utf-8"), "run: python -m bench.page"
+
+
+def test_the_page_says_what_could_not_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kept = tmp_path / "performance.json"
+    kept.write_text(as_json({"cpu": "Fast"}, [Found("writing", FASTER)], {"delay": "KafkaUnavailable: no java\nat all"}))
+    monkeypatch.setattr("bench.page.KEPT", kept)
+
+    lines = page().splitlines()
+
+    at = lines.index("The machine: cpu Fast.")
+    assert lines[at - 4 : at] == [
+        "| writing | datums one by one | 3.1.0 SQLite | sharing | 31.2 times | at least 30.0 | yes | 121 against 3.9 |",
+        "",
+        "**delay** could not be run: KafkaUnavailable: no java at all",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(("by", "turns"), [(0, "abc"), (1, "bca"), (2, "cab"), (3, "abc"), (7, "bca")])
+def test_another_one_is_first_each_time(by: int, turns: str) -> None:
+    assert rotated("abc", by) == list(turns)

@@ -95,27 +95,27 @@ def test_never_more_at_a_time_than_the_limit_says(kind: str) -> None:
 
 
 def test_full_pace_finds_what_a_real_queue_bears(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three workers, 4 ms a request: real threads and clock, windows made short."""
+    """Four workers, 4 ms a request: real threads and clock, windows made short."""
     monkeypatch.setattr(pace_module, "WINDOW_SECONDS", 0.15)
-    workers, changes = threading.Semaphore(3), list[int]()
+    workers, changes = threading.Semaphore(4), list[int]()
     at = Pace("full", most=8, on_change=changes.append)
     until = time.monotonic() + 10.0
 
     def request() -> None:
-        while time.monotonic() < until and changes[-1:] != [4]:  # four is tried once three are found to be better than two
+        while time.monotonic() < until and changes[-1:] != [5]:  # five are tried once four are found to be better than three
             with at.write(go_on), workers:
                 time.sleep(0.004)
 
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(request) for _ in range(8)]:
             done.result(PATIENCE)
-    assert changes[:3] == [2, 3, 4]
+    assert changes[:3] == [3, 4, 5]
 
 
 def test_a_destination_that_was_away_is_learned_to_know_anew() -> None:
     changes: list[int] = []
     at = Pace("full", most=4, on_change=changes.append)
-    assert at.limit == changes[-1] == 2
+    assert at.limit == changes[-1] == 3
     at.start_over()
     assert at.limit == changes[-1] == 1
 

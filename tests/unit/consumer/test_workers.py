@@ -13,7 +13,7 @@ from bridge.consumer.work import Current, Work
 from bridge.consumer.workers import Ended, Workers
 from bridge.errors import Abandoned, Away, Halt, Rejected, Retryable
 from bridge.events import ShareEvent
-from bridge.tom.written import Written
+from bridge.tom.written import Failure, Written
 from tests.unit.consumer.doubles import PATIENCE, Clock, logger, until, work
 
 WRITTEN = Outcome(end="written")
@@ -204,7 +204,7 @@ def test_what_earlier_attempts_wrote_is_gone_on_with_and_their_failures_are_trie
             written = so_far(target)
             seen.append((written.target_id, set(written.done), len(written.failures)))
             written.done.add(len(seen))
-            written.failures.append(object())  # type: ignore[arg-type]
+            written.failures.append(Failure("a datum", "tom_error", "500", datum=len(seen)))
             if raises:
                 raise ALONE
             return WRITTEN
@@ -214,6 +214,24 @@ def test_what_earlier_attempts_wrote_is_gone_on_with_and_their_failures_are_trie
     Bench(attempt(7, raises=True), attempt(7, raises=True), attempt(8, raises=False)).run()
 
     assert seen == [(7, set(), 0), (7, {1}, 0), (8, set(), 0)]  # another target: all of it anew
+
+
+def test_what_failed_and_is_no_datum_is_not_forgotten_and_a_note_is_not_made_over_and_over() -> None:
+    seen: list[tuple[int, list[str]]] = []
+
+    def write(so_far: SoFar) -> Outcome:
+        written = so_far(7)
+        seen.append((len(written.failures), list(written.notes)))
+        written.notes.append("it is there already")
+        if len(seen) == 1:
+            written.failures.append(Failure("file a.csv", "backfill_not_removed", "remove it"))
+        if len(seen) < 4:
+            raise ALONE
+        return WRITTEN
+
+    Bench(write, write, write, write).run()
+
+    assert seen == [(0, []), *[(1, ["it is there already"])] * 3]
 
 
 def test_waits_that_were_asked_for_do_not_count_and_are_kept() -> None:

@@ -89,3 +89,14 @@ def test_a_broker_that_is_away_is_somebody_elses_matter() -> None:
     broker.is_away = True
     with pytest.raises(KafkaException):
         watched(broker).look(STALL_SECONDS)
+
+
+def test_a_broker_that_does_not_say_is_not_asked_over_and_over() -> None:
+    broker = Broker(one=5)
+    broker.is_away = True
+    watch = watched(broker)
+    with pytest.raises(KafkaException):
+        watch.look(STALL_SECONDS)
+
+    assert watch.look(2 * STALL_SECONDS - 1.0) == 0
+    assert broker.asked == [ONE]

@@ -62,8 +62,11 @@ def test_the_highest_key_counts_new_targets() -> None:
     assert names.last_key == 7
 
     names.add(9, ["c"])
-
     assert names.last_key == 9
+
+    late = AllNames(table_of({3: ["a"], 7: ["b"]}))
+    late.add(5, ["d"])
+    assert late.last_key == 7
     assert AllNames(table_of({})).last_key == 0
 
 
