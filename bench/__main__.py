@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import signal
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.report import Found, as_json, as_table, machine
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n\n")[2])
     parser.add_argument("--quick", action="store_true", help="only show that the benchmark works")
     parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, default=PARTS, help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too, over those of the same parts")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw there what can be drawn")
     parser.add_argument("--detail", action="store_true", help="measure and print more of some parts")
     options = parser.parse_args(arguments)
@@ -36,14 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = machine()
     with Bench(quick=options.quick, detail=options.detail, plots=options.plots) as bench:
         found, failed = _play(bench, options.only)
-    about |= bench.about
+    about |= bench.about | {"measured": datetime.now(UTC).date().isoformat()}
     print("\n".join(f"{key:<10} {value}" for key, value in about.items()))
     print(f"\n{as_table(found)}")
     for name, why in failed.items():
         print(f"\n{name} could not be run: {why}")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(as_json(about, found, failed), encoding="utf-8")
+        kept = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else None
+        options.json.write_text(as_json(about, found, failed, kept=kept, run=options.only, order=PARTS), encoding="utf-8")
     return 1 if failed else 0
 
 

@@ -121,10 +121,32 @@ def as_markdown(content: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([head, f"|{' --- |' * len(_HEAD)}", *lines])
 
 
-def as_json(about: Mapping[str, str], found: Sequence[Found], failed: Mapping[str, str]) -> str:
-    """Return everything for programs."""
+def as_json(
+    about: Mapping[str, str],
+    found: Sequence[Found],
+    failed: Mapping[str, str],
+    *,
+    kept: Mapping[str, Any] | None = None,
+    run: Sequence[str] = (),
+    order: Sequence[str] = (),
+) -> str:
+    """Return everything for programs.
+
+    Parameters
+    ----------
+    about, found, failed
+        The machine, the figures, and the parts that could not be run, each with the reason.
+    kept
+        What an earlier run found, of which those parts stay that were not run this time.
+    run, order
+        The parts that were run, and the order of all; only with ``kept``.
+    """
     figures = [{"part": one.part, **asdict(one.figure), "reached": one.figure.reached} for one in found]
-    return json.dumps({"machine": dict(about), "figures": figures, "failed": dict(failed)}, indent=2) + "\n"
+    figures += [figure for figure in (kept or {}).get("figures", ()) if figure["part"] not in run]
+    if order:
+        figures.sort(key=lambda figure: order.index(figure["part"]))
+    still = {name: why for name, why in (kept or {}).get("failed", {}).items() if name not in run}
+    return json.dumps({"machine": dict(about), "figures": figures, "failed": still | dict(failed)}, indent=2) + "\n"
 
 
 def _rows(found: Sequence[Found]) -> list[tuple[str, ...]]:

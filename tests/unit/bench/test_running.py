@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,20 @@ def test_a_part_that_cannot_be_run_is_said_and_the_others_run(
     content = json.loads(path.read_text())
     assert [figure["part"] for figure in content["figures"]] == ["writing", "saving"]
     assert content["failed"] == {"writing": "RuntimeError: the TOM is gone"}
+
+
+def test_some_parts_that_are_measured_anew_leave_the_figures_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, values = tmp_path / "bench.json", iter([1.0, 2.0, 3.0])
+    for name in ("writing", "saving"):
+        replace_part(monkeypatch, name, lambda _bench: iter([replace(MISSED, value=next(values))]))
+
+    assert main(["--only", "writing", "saving", "--json", str(path)]) == 0
+    assert main(["--only", "writing", "--json", str(path)]) == 0
+
+    figures = json.loads(path.read_text())["figures"]
+    assert [(figure["part"], figure["value"]) for figure in figures] == [("writing", 3.0), ("saving", 2.0)]
 
 
 def test_each_part_has_a_folder_of_its_own_that_goes_with_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
