@@ -74,8 +74,12 @@ class Account:
         Retryable
             If it is away.
         """
+        return self.log_in_by_token() or self.log_in_by_page()
+
+    def log_in_by_token(self) -> Login | None:
+        """Log in by a token; None if the TOM takes none, or gives us none. Raises as `log_in`."""
         tokens_count = self.ask("GET", "api/targets/", None, params={"limit": 1}, headers=_TOKEN_THAT_IS_NONE)
-        return self._token_login() if tokens_count.status == 401 else self._session_login()
+        return self._token_login() if tokens_count.status == 401 else None
 
     def try_login(self) -> int | None:
         """Log in by the TOM's page, only to see whether that works; a login writes a session.
@@ -93,12 +97,12 @@ class Account:
                 return self._log_in_by_form(http, form).status_code
             return page.status_code if page.status_code >= 400 else None
 
-    def _token_login(self) -> Login:
+    def _token_login(self) -> Login | None:
         token = self._entry.API_TOKEN.get_secret_value() if self._entry.API_TOKEN else None
         if token is None:
             answer = self.ask("POST", "api/token-auth/", None, json=self._credentials())
             if answer.status == 403:  # AUTH_STRATEGY = 'LOCKED' lets nobody through to token-auth, only to the login page
-                return self._session_login()
+                return None
             if answer.status == 400:
                 raise self._wrong_password()
             if not answer.ok:
@@ -112,7 +116,8 @@ class Account:
             raise judge(answer)
         return login
 
-    def _session_login(self) -> Login:
+    def log_in_by_page(self) -> Login:
+        """Log in by the TOM's page, which writes a session there. Raises as `log_in`."""
         if not self._entry.PASSWORD.get_secret_value():
             raise Halt(
                 "tom_login",

@@ -293,10 +293,16 @@ class TomSession:
         known = self._known
         if known is not None:
             return known
+        with self._lock:
+            if self._known is None:
+                self._known = self._log_in(self._account.log_in_by_token)
+            if self._known is not None:
+                return self._known
         # The guard first: who is inside it may need the lock, and nobody who has the lock waits for the guard.
         with self._guard("POST", LOGIN), self._lock:
             if self._known is None:
-                self._known = self._first_login()
+                self._known = self._log_in(self._account.log_in_by_page)
+            assert self._known is not None  # noqa: S101  the page gives a login, or an error
             return self._known
 
     def _renew(self, known: _Known) -> _Known:
@@ -309,9 +315,12 @@ class TomSession:
             if self._known is known:
                 self._known = None
 
-    def _first_login(self) -> _Known:
+    def _log_in(self, way: Callable[[], Login | None]) -> _Known | None:
+        """Log in by a way; None if that is none here."""
         try:
-            login = self._account.log_in()
+            login = way()
+            if login is None:
+                return None
             known = _Known(login, self._account.dialect(login))
             is_ourselves = self._account.is_still(login)
         except Halt as error:

@@ -140,7 +140,7 @@ def test_a_web_server_that_is_killed_leaves_nothing_out_and_tells_nothing_that_i
     found = read_published(between, source)
     cut_off = sum(ended.cut_off for ended in posting)
     print(f"{KILLS} kills, {cut_off} posts cut off, {len(in_database)} targets, {len(rows)} datums, {len(found.events)} events")  # noqa: T201
-    assert cut_off >= KILLS // 2, [line for ended in posting for line in ended.failed]
+    assert cut_off >= KILLS // 3, [line for ended in posting for line in ended.failed]
     assert Counter(found.rows) == Counter(rows)
     assert {body.target.name for body in found.of_type(TargetShared)} == in_database
     assert found.copies == 0
