@@ -11,7 +11,7 @@ help:
 	@echo "make test         all tests; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
 	@echo "make test-fast    the unit tests"
 	@echo "make faults       the fault suite in full, half an hour: everything killed, frozen, refused (SEED=N does one again)"
-	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (half an hour)"
+	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (40 minutes)"
 	@echo "make check        lint, types, schemas and all tests, as CI runs them"
 	@echo "make schemas      write schemas/ anew from the models"
 	@echo "make clean        remove the environment and caches of this folder"
