@@ -235,7 +235,12 @@ class TargetWriter:
         written.notes += [f"alias {name[:20]!r}...: longer than {MAX_NAME} characters" for name in names if too_long(name)]
         for body, item in _additions(missing_names(names, known), extras, lists):
             answer = self._session.patch(f"api/targets/{known.id}/", body)
-            if answer.ok:
+            is_there = False
+            if answer.status == 500:
+                self._session.require_writing()  # else the addition is not to blame
+                is_there = self._has(known, body)
+                answer = answer if is_there else self._session.patch(f"api/targets/{known.id}/", body)
+            if answer.ok or is_there:
                 written.changed = True
                 continue
             problem = judge(answer)
@@ -243,20 +248,34 @@ class TargetWriter:
                 raise problem
             if answer.status == 404:
                 raise _not_changeable(known.id)
-            if answer.status >= 500:
-                self._session.require_writing()  # else the addition is not to blame
             if answer.status == 400 and says_already_exists(_first(_mapping(answer.body)), "name"):
                 problem = Rejected("alias_taken", f"the TOM refuses the {item}: it belongs to another target")
             written.failures.append(Failure(item, problem.reason, problem.detail))
         return written
 
+    def _has(self, known: KnownTarget, addition: Mapping[str, Any]) -> bool:
+        """Whether a target has what was to be added: a TOM may store it and then fail."""
+        now = self._matcher.by_exact_name(known.identity.name)
+        if now is None or now.id != known.id:
+            return False
+        names, keys, lists = (
+            [each[field] for each in addition.get(of, ())]
+            for of, field in (("aliases", "name"), ("targetextra_set", "key"), ("target_lists", "name"))
+        )
+        return (
+            not missing_names(names, now)
+            and all(key in now.extras for key in keys)
+            and all(self._lists.has(name, now.id, now.identity.name) for name in lists)
+        )
+
     def _patch(self, target_id: int, body: Mapping[str, Any]) -> None:
         answer = self._session.patch(f"api/targets/{target_id}/", body)
+        if answer.status == 500:
+            self._session.require_writing()
+            answer = self._session.patch(f"api/targets/{target_id}/", body)  # a number that is set twice is set once
         if not answer.ok:
             if answer.status == 404:
                 raise _not_changeable(target_id)
-            if answer.status >= 500:
-                self._session.require_writing()
             raise judge(answer)
 
     def _all_lists(self, event: TargetShared, *, new: bool) -> list[str]:

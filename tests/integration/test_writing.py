@@ -38,6 +38,10 @@ from bridge.events import (
 from bridge.settings import ConsumerSettings, TomEntry
 from bridge.tom.session import TomSession
 from bridge.translate.targets import PLACEHOLDER, creation
+from tests.support.backfilling import settings as behind
+from tests.support.door import FaultyDoor
+from tests.support.exchange import Seen
+from tests.support.faults import Status
 from tests.support.living import SCRIPT as CHANGE_TARGETS
 from tests.support.world import World, dump, seed, target_of, unique
 
@@ -308,6 +312,31 @@ def test_a_file_elsewhere_is_fetched_only_from_where_it_is_allowed(world: Callab
         assert between.consume().outcomes == [outcome]
         stored = [row["sha256"] for row in dump(between.destination)["data_products"] if row["target"] == name]
         assert stored == ([] if outcome == "refused" else [large.sha256])
+
+
+@both
+@pytest.mark.parametrize("fault", [Status(500), Status(500, after_write=True)], ids=str)
+def test_what_is_added_to_a_target_is_there_though_the_tom_fails_on_each_first_request(
+    world: Callable[..., World], version: str, fault: Status
+):
+    between, name = world(TWO, version, imported_list_for="all"), next(names)
+    seed(between.destination, {"fields": {"name": name, "type": "SIDEREAL", "ra": 1.0, "dec": 2.0}})
+    send(between, shared(star(name, aliases=(f"{name} b", f"{name} c"), ra=1.0, dec=2.0), f"List of {name}"))
+    asked: set[bytes] = set()
+
+    def is_first(seen: Seen) -> bool:
+        is_new = seen.method == "PATCH" and seen.body not in asked
+        asked.add(seen.body)
+        return is_new
+
+    with FaultyDoor(between.destination.url) as door:
+        rule = door.on(is_first, fault)
+        said = between.run("consume", "destination", "--drain", settings=behind(between, door))
+
+    assert (said.code, said.outcomes, rule.applied) == (0, ["written"], 4)
+    found = target_of(dump(between.destination), name)
+    assert sorted(found["aliases"]) == [f"{name} b", f"{name} c"]
+    assert sorted(found["lists"]) == ["Imported from Elsewhere", f"List of {name}"]
 
 
 @both
