@@ -29,7 +29,8 @@ def log_in(tom: Tom, username: str = "bridge") -> Login:
     transport = Transport(tom.name, tom.url, observe=lambda _method, _status, _seconds: None)
     entry = TomEntry.model_validate({"BASE_URL": tom.url, "USERNAME": username, "PASSWORD": tom.users[username]})
     try:
-        return Account("bench", entry, transport=transport, marks=dict).log_in()
+        account = Account("bench", entry, transport=transport, marks=dict)
+        return account.log_in_by_token() or account.log_in_by_page()
     finally:
         transport.close()
 

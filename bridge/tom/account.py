@@ -64,8 +64,8 @@ class Account:
         self._marks = marks
         self._where = transport.name
 
-    def log_in(self) -> Login:
-        """Log in, by whatever the TOM takes.
+    def log_in_by_token(self) -> Login | None:
+        """Log in by a token; None if the TOM takes none, or gives us none.
 
         Raises
         ------
@@ -74,10 +74,6 @@ class Account:
         Retryable
             If it is away.
         """
-        return self.log_in_by_token() or self.log_in_by_page()
-
-    def log_in_by_token(self) -> Login | None:
-        """Log in by a token; None if the TOM takes none, or gives us none. Raises as `log_in`."""
         tokens_count = self.ask("GET", "api/targets/", None, params={"limit": 1}, headers=_TOKEN_THAT_IS_NONE)
         return self._token_login() if tokens_count.status == 401 else None
 
@@ -117,7 +113,7 @@ class Account:
         return login
 
     def log_in_by_page(self) -> Login:
-        """Log in by the TOM's page, which writes a session there. Raises as `log_in`."""
+        """Log in by the TOM's page, which writes a session there. Raises as `log_in_by_token`."""
         if not self._entry.PASSWORD.get_secret_value():
             raise Halt(
                 "tom_login",

@@ -2,8 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -35,14 +33,13 @@ from bridge.events import (
     TargetShared,
     TomIdentity,
 )
-from bridge.settings import ConsumerSettings, TomEntry
+from bridge.settings import ConsumerSettings
 from bridge.tom.session import TomSession
 from bridge.translate.targets import PLACEHOLDER, creation
 from tests.support.backfilling import settings as behind
 from tests.support.door import FaultyDoor
 from tests.support.exchange import Seen
 from tests.support.faults import Status
-from tests.support.living import SCRIPT as CHANGE_TARGETS
 from tests.support.world import World, dump, seed, target_of, unique
 
 TWO, THREE = "2.32.4", "3.1.0"
@@ -358,49 +355,6 @@ def test_a_session_that_ended_is_renewed_and_nothing_is_written_as_nobody(world:
         assert destination.write(new_event(datums_of(third.name, bodies[2].datums[0]), now=later)).reason == "unmatched"
     after = dump(between.destination)
     assert {tuple(target_of(after, target.name)["owners"]) for target in (first, second)} == {("bridge",)}
-
-
-@pytest.mark.parametrize("renewed_by_another", [False, True])
-def test_what_was_answered_to_a_login_that_had_ended_is_asked_anew_whoever_renewed_it(
-    world: Callable[..., World], renewed_by_another: bool
-):
-    between, name = world(THREE, TWO), next(names)
-    pk = seed(between.destination, {"fields": {"name": name, "type": "SIDEREAL"}})[name]
-    end = [["end_sessions", "", None]]
-    with between.at_destination() as session, ThreadPoolExecutor(1) as another:
-        assert session.get(f"api/targets/{pk}/").ok
-        assert session.prove()
-        between.destination.run_script(CHANGE_TARGETS, end)
-        assert session.get(f"api/targets/{pk}/").status == 404, "as to a visitor"
-        if renewed_by_another:
-            assert not another.submit(session.prove).result(60.0)
-
-        assert not session.prove(max_age_seconds=60.0 if renewed_by_another else 0.0)
-
-        assert session.get(f"api/targets/{pk}/").ok
-        assert session.prove()
-
-
-def test_who_has_the_right_to_write_never_waits_for_one_who_logs_in_and_waits_for_that_right(world: Callable[..., World]):
-    between, right, waits = world(THREE, TWO), threading.RLock(), threading.Event()
-
-    @contextmanager
-    def guard(_method: str, _path: str) -> Iterator[None]:
-        if not right.acquire(blocking=False):
-            waits.set()
-            assert right.acquire(timeout=60.0)
-        try:
-            yield
-        finally:
-            right.release()
-
-    entry = TomEntry.model_validate(between.settings()["DATA_SHARING"]["destination"])
-    with TomSession("destination", entry, guard=guard) as session, ThreadPoolExecutor(1) as another:
-        with right:
-            logs_in = another.submit(session.get, "api/targets/", {"limit": 1})
-            assert waits.wait(60.0)
-            assert session.get("api/targets/", {"limit": 1}).ok
-        assert logs_in.result(60.0).ok
 
 
 def test_a_group_that_the_account_is_not_in_is_a_setting_to_change(world: Callable[..., World]):
