@@ -80,7 +80,7 @@ class ConsumerSettings(Section):
     """Events in work at the same time, each of another target; and, at full pace, the most requests at a time."""
     backfill: Literal["datums", "products"] = "datums"
     """How photometry is written of which an event has much: ``datums``, each by a request of its own; ``products``, in files of
-    up to 2,000 datums, which is some 20 times as fast and leaves these files at the destination as data products."""
+    up to 1,000 datums, which is some 20 times as fast and leaves these files at the destination as data products."""
     concurrent_writes: bool = False
     """Whether the destination bears writes of data beside writes of targets, and from several replicas: PostgreSQL does, and
     SQLite with IMMEDIATE transactions. Targets have one writer at a time in any case."""

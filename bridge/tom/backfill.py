@@ -1,7 +1,9 @@
 """Writing many photometric datums at a TOM by one upload each some thousand; what a file can't carry goes one by one."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import BridgeError, Rejected
@@ -10,9 +12,9 @@ from bridge.tom.data import DataWriter
 from bridge.tom.rows import Rows
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
-from bridge.translate.backfill import FEWEST, BackfillFile, in_files, recognised
+from bridge.translate.backfill import FEWEST, BackfillFile, in_files, keys_there, recognised
 from bridge.translate.datums import DatumRequest, datum_request
-from bridge.translate.dialect import dialect_of
+from bridge.translate.dialect import Dialect, dialect_of
 from bridge.translate.targets import KnownTarget
 from bridge.verdict import Answer, judge, says_already_exists, says_invisible_target
 
@@ -22,6 +24,12 @@ EachFile = Callable[[Iterable[BackfillFile], Callable[[BackfillFile], None]], No
 
 MOST_REFUSALS = 3
 """After so many files that the TOM refused, with none taken in between, it is sent no more: each costs time, and disk there."""
+SAMPLE = 50
+"""Once a TOM has made of one file what was in it, of further ones so many rows are looked at, and how many there are."""
+BELIEVED_SECONDS = 30.0
+"""For so long what a target had is believed if it still has as many rows; a long curve comes as several events."""
+MOST_KEPT = 20_000
+"""Rows of the target that was written last that are kept for that; some 20 MB."""
 
 
 class _Refused(Exception):
@@ -41,6 +49,38 @@ class _Refused(Exception):
         self.weight = weight
 
 
+@dataclass(slots=True, kw_only=True)
+class _Photometry:
+    """The photometry that a target has at the TOM, as far as we have read and written it.
+
+    Parameters
+    ----------
+    target_id
+        Primary key of the target there.
+    rows
+        Which.
+    taken
+        What no row of a file may have in common with one of them.
+    number
+        How many they are.
+    asked_at
+        When the TOM was asked for them, or how many there are; monotonic seconds.
+    """
+
+    target_id: int
+    rows: Rows
+    taken: set[Hashable]
+    number: int
+    asked_at: float
+
+    def add(self, requests: Iterable[DatumRequest], dialect: Dialect) -> None:
+        """Note datums that a file has brought there."""
+        for request in requests:
+            self.rows.add(request)
+            self.taken |= dialect.keys_beside(request)
+            self.number += 1
+
+
 class BackfillWriter:
     """Writes reduced datums as a `DataWriter` does, but many at once; safe to use from many threads.
 
@@ -54,13 +94,26 @@ class BackfillWriter:
         Whether ``source_name`` is where the source TOM had a datum from, instead of that TOM's name.
     each
         Does something with every item, several at a time if it likes; raises the first error when all have ended.
+    clock
+        Monotonic seconds.
     """
 
-    def __init__(self, *, session: TomSession, one_by_one: DataWriter, original_source: bool, each: EachFile) -> None:
+    def __init__(
+        self,
+        *,
+        session: TomSession,
+        one_by_one: DataWriter,
+        original_source: bool,
+        each: EachFile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
         self._one_by_one = one_by_one
         self._original_source = original_source
         self._each = each
+        self._clock = clock
+        self._proven: Dialect | None = None
+        self._last: _Photometry | None = None
         self._lock = threading.Lock()
         self._refusals = 0
 
@@ -106,19 +159,34 @@ class BackfillWriter:
         dialect = dialect_of(self._session.dialect)
         if len(requests) < FEWEST:
             return
+        there = self._photometry(known, dialect)
+        present = {number for number, request in requests.items() if there.rows.has(request)}
+        written.present += len(present)
+        written.done |= present
+        missing = {number: request for number, request in requests.items() if number not in present}
+        files = in_files(missing, there.taken, dialect=dialect)
+        self._each(files, lambda file: self._write_file(file, shared, known, written, there))
+        self._last = there if there.number <= MOST_KEPT else None
+
+    def _photometry(self, known: KnownTarget, dialect: Dialect) -> _Photometry:
+        """Return what photometry the target has: what it had a moment ago, if it has as many rows still."""
+        with self._lock:
+            last, self._last = self._last, None
+        now = self._clock()
+        is_recent = last is not None and last.target_id == known.id and now - last.asked_at < BELIEVED_SECONDS
+        if last is not None and is_recent and last.number > 0 and last.rows.count("photometry") == last.number:
+            last.asked_at = now
+            return last
         rows = Rows(self._session, known.id, dialect)
         there = rows.of_type("photometry")
         if not self._session.prove():
             rows.forget()  # as to a visitor, who may see none
             there = rows.of_type("photometry")
-        present = {number for number, request in requests.items() if rows.has(request)}
-        written.present += len(present)
-        written.done |= present
-        missing = {number: request for number, request in requests.items() if number not in present}
-        files = in_files(missing, there, dialect=dialect)
-        self._each(files, lambda file: self._write_file(file, shared, known, written))
+        return _Photometry(target_id=known.id, rows=rows, taken=keys_there(there, dialect), number=len(there), asked_at=now)
 
-    def _write_file(self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget, written: Written) -> None:
+    def _write_file(
+        self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget, written: Written, there: _Photometry
+    ) -> None:
         """Write a file, if files are still tried, and say what came of it."""
         part = Written(target_id=known.id)
         refused: _Refused | None = None
@@ -135,6 +203,7 @@ class BackfillWriter:
             part.notes += [f"datum {number}: key {key!r} is stored as {name!r}" for key, name in renamed]
         with self._lock:
             written.add(part)
+            there.add((file.requests[number] for number in part.done), dialect_of(self._session.dialect))
             self._refusals = 0 if refused is None else self._refusals + refused.weight
 
     def _write(self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget, written: Written) -> set[int]:
@@ -146,11 +215,10 @@ class BackfillWriter:
             If it has made none; nothing is left of it but, in the end, the file on the TOM's disk.
         """
         product, is_new = self._upload(file, shared, known)
-        stored = self._stored(product, len(file.requests))
-        found, others = recognised(file, stored, dialect=dialect_of(self._session.dialect))
+        found, others = self._found(product, file)
         if found and not others:
             return found
-        if not is_new and not stored:
+        if not (is_new or found or others):
             raise _Refused("it is there already, but its datums are not", weight=0)
         # Whatever it is that the TOM makes of photometry, it is not this. Its rows go with their product; not with one that is
         # from an earlier attempt, of which it can't be told whether people have changed it since.
@@ -194,10 +262,23 @@ class BackfillWriter:
         error = judge(answer)
         return _Refused(error.detail) if isinstance(error, Rejected) else error
 
-    def _stored(self, product: int, expected: int) -> list[dict[str, Any]]:
-        """Return the rows that the TOM made of a file."""
-        query = {"data_product__id": product, "limit": 10_000_000}
-        rows: list[dict[str, Any]] = self._session.get_ok("api/reduceddatums/", query)["results"]
-        if len(rows) < expected and not self._session.prove():
-            rows = self._session.get_ok("api/reduceddatums/", query)["results"]
-        return rows
+    def _found(self, product: int, file: BackfillFile) -> tuple[set[int], int]:
+        """Return the numbers of a file's datums that are among the rows the TOM made of it, and how many of those are none."""
+        dialect = dialect_of(self._session.dialect)
+        number = len(file.requests)
+        if self._proven is dialect:
+            count, some = self._stored(product, SAMPLE)
+            if count == number and recognised(file, some, dialect=dialect)[1] == 0:
+                return set(file.requests), 0
+        count, rows = self._stored(product)
+        if count < number and not self._session.prove():
+            count, rows = self._stored(product)
+        found, others = recognised(file, rows, dialect=dialect)
+        if len(found) == count == number:
+            self._proven = dialect
+        return found, others
+
+    def _stored(self, product: int, most: int = 10_000_000) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many rows the TOM made of a file, and so many of them."""
+        answer = self._session.get_ok("api/reduceddatums/", {"data_product__id": product, "limit": most})
+        return int(answer["count"]), answer["results"]

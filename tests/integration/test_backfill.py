@@ -1,14 +1,20 @@
 """Many datums by one file, into real TOMs: each once, and unchanged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import pytest
 
 from bridge.events import PhotometryDatum, ReducedDatum
+from bridge.tom.backfill import BackfillWriter
+from bridge.tom.data import DataWriter
+from bridge.tom.matching import Matcher
 from tests.support.backfilling import MANY, NIGHT, body, consume, curve, line, place, products_of, rows_of, send, stored
+from tests.support.door import FaultyDoor
+from tests.support.journal import Entry
 from tests.support.world import World
 
 TWO, THREE = "2.32.4", "3.1.0"
@@ -21,6 +27,7 @@ everywhere = pytest.mark.parametrize(
 )
 
 Row = dict[str, Any]
+Item = TypeVar("Item")
 
 
 crosswise = pytest.mark.parametrize(("version", "on_postgres"), [(TWO, False), (THREE, True)], ids=["2-sqlite", "3-postgresql"])
@@ -235,14 +242,61 @@ def test_a_value_that_is_there_of_another_time_is_not_lost_in_2(world: Callable[
     assert len({row["timestamp"] for row in rows_of(between.destination, name)}) == 2 * MANY + 40
 
 
-def test_a_file_of_more_than_two_thousand_datums_becomes_two(world: Callable[..., World]):
+def test_more_than_two_thousand_datums_make_three_files(world: Callable[..., World]):
     between = world(TWO, THREE)
     name = place(between.destination)
     send(between, body(name, curve(2_001)))
 
     assert line(consume(between, "products"))["by_file"] == 2_001
-    assert sorted(product["datums"] for product in products_of(between.destination, name)) == [1_000, 1_001]
+    assert [product["datums"] for product in products_of(between.destination, name)] == [667] * 3
     assert len(rows_of(between.destination, name)) == 2_001
+
+
+def is_question(entry: Entry, about: str) -> bool:
+    """Whether a request asks for many rows of something."""
+    asked = dict(parse_qsl(entry.query))
+    return entry.path == "/api/reduceddatums/" and about in asked and int(asked["limit"]) > 1_000
+
+
+@both
+def test_a_curve_of_several_events_is_read_once_and_one_file_of_it_as_a_whole(world: Callable[..., World], version: str):
+    between = world(TWO, version)
+    name = place(between.destination)
+    send(between, *(body(name, curve((1 + event) * MANY)) for event in range(4)))  # each has what those before it have
+    with FaultyDoor(between.destination.url) as door:
+        said = consume(between, "products", door=door)
+
+    assert [(line.get("by_file"), line.get("present", 0)) for line in said.lines] == [
+        (MANY, before) for before in range(0, 4 * MANY, MANY)
+    ]
+    assert sum(is_question(entry, "target__id") for entry in door.journal) == 1
+    assert sum(is_question(entry, "data_product__id") for entry in door.journal) == 1
+    assert len({row["timestamp"] for row in rows_of(between.destination, name)}) == 4 * MANY
+
+
+def in_turn(items: Iterable[Item], do: Callable[[Item], None]) -> None:
+    for item in items:
+        do(item)
+
+
+@crosswise
+def test_what_others_add_to_a_curve_between_two_events_is_seen(world: Callable[..., World], version: str, on_postgres: bool):
+    between = world(TWO, version, postgres=on_postgres)
+    name = place(between.destination)
+    first, second = body(name, curve()), body(name, curve(2 * MANY))
+    with between.at_destination() as session:
+        known = Matcher(session, max_separation_arcsec=5.0).find(first.target)
+        assert known is not None
+        one_by_one = DataWriter(session=session, original_source=False, each=in_turn)
+        files = BackfillWriter(session=session, one_by_one=one_by_one, original_source=False, each=in_turn)
+        assert files.write_datums(first.datums, shared=first, known=known).by_file == MANY
+        one_by_one.write_datums(second.datums[-7:], shared=second, known=known)
+
+        written = files.write_datums(second.datums, shared=second, known=known)
+
+    assert (written.present, written.by_file) == (MANY + 7, MANY - 7)
+    rows = rows_of(between.destination, name)
+    assert len({row["timestamp"] for row in rows}) == len(rows) == 2 * MANY
 
 
 @both

@@ -38,6 +38,14 @@ from tom_dataproducts.data_processor import DataProcessor
 class MakesNothing(DataProcessor):
     pass
 """
+DROPS = """
+from tom_dataproducts.processors.photometry_processor import PhotometryProcessor
+
+class Drops(PhotometryProcessor):
+    def process_data(self, data_product):
+        return [(time, value, source) for time, value, source in super().process_data(data_product)
+                if value.get("magnitude") != 99]
+"""
 
 
 def stubborn(toms: Toms, version: str, text: str) -> Tom:
@@ -75,6 +83,26 @@ def test_a_tom_that_makes_something_else_of_files_gets_each_datum_once(
     asked = [bool(line.get("notes")) for line in said.lines]
     assert sum(asked) == (3 if text == REFUSES else 1)  # it learns
     assert said.outcomes == ["written"] * 3
+
+
+@both
+def test_a_datum_that_a_tom_drops_of_a_later_file_is_missed_and_comes_alone(
+    world: Callable[..., World], toms: Toms, version: str
+):
+    between = world(TWO, version)
+    between.destination = stubborn(toms, version, DROPS)
+    name = place(between.destination)
+    points = curve(2 * MANY)
+    points[MANY + 60] = points[MANY + 61].model_copy(
+        update={"brightness": 99.0, "timestamp": points[MANY + 60].timestamp, "limit": None}
+    )
+    send(between, body(name, points[:MANY]), body(name, points))
+
+    said = consume(between, "products")
+
+    assert [(line["by_file"], line["written"]) for line in said.lines] == [(MANY, MANY), (MANY - 1, MANY)]
+    rows = rows_of(between.destination, name)
+    assert len({row["timestamp"] for row in rows}) == len(rows) == 2 * MANY
 
 
 @pytest.fixture
