@@ -57,7 +57,7 @@ FETCHING: Mapping[str, int] = {
     "fetch.message.max.bytes": 131_072,
     "fetch.max.bytes": 262_144,
     "message.max.bytes": 262_144,
-    "queued.max.messages.kbytes": 4_096,
+    "queued.max.messages.kbytes": 2_048,
     "queued.min.messages": 1_000,
     "fetch.queue.backoff.ms": 5,
 }
