@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,37 +35,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.plots:
         options.plots.mkdir(parents=True, exist_ok=True)
-    about = machine()
+    began_on = machine()
+    found: list[Found] = []
+    failed: dict[str, str] = {}
+    about: dict[str, str] = {}
     with Bench(quick=options.quick, detail=options.detail, plots=options.plots) as bench:
-        found, failed = _play(bench, options.only)
-    about |= bench.about | {"measured": datetime.now(UTC).date().isoformat()}
+        for number, name in enumerate(options.only, 1):
+            _play(bench, name, found, failed)
+            about = began_on | bench.about | {"measured": datetime.now(UTC).date().isoformat()}
+            if options.json:  # after each part: what is found stays, should a later one be cut off
+                _keep(options.json, about, found, failed, run=options.only[:number])
+        bench.say("done")
     print("\n".join(f"{key:<10} {value}" for key, value in about.items()))
     print(f"\n{as_table(found)}")
     for name, why in failed.items():
         print(f"\n{name} could not be run: {why}")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        kept = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else None
-        options.json.write_text(as_json(about, found, failed, kept=kept, run=options.only, order=PARTS), encoding="utf-8")
     return 1 if failed else 0
 
 
-def _play(bench: Bench, names: Iterable[str]) -> tuple[list[Found], dict[str, str]]:
-    """Run parts, and return what they found, and why some could not be run."""
-    found: list[Found] = []
-    failed: dict[str, str] = {}
-    for name in names:
-        bench.say(f"== {name}")
-        try:
-            with bench.part(name):
-                for figure in importlib.import_module(f"bench.{name}").measure(bench):
-                    found.append(Found(name, figure))
-                    bench.say(f"{figure.what}, {figure.where}: {found[-1].today} ({figure.detail})")
-        except Exception as error:  # noqa: BLE001  whatever it is, the other parts are still worth having
-            traceback.print_exc()
-            failed[name] = f"{type(error).__name__}: {error}"
-    bench.say("done")
-    return found, failed
+def _play(bench: Bench, name: str, found: list[Found], failed: dict[str, str]) -> None:
+    """Run a part, and add what it found, or why it could not be run."""
+    bench.say(f"== {name}")
+    try:
+        with bench.part(name):
+            for figure in importlib.import_module(f"bench.{name}").measure(bench):
+                found.append(Found(name, figure))
+                bench.say(f"{figure.what}, {figure.where}: {found[-1].today} ({figure.detail})")
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts are still worth having
+        traceback.print_exc()
+        failed[name] = f"{type(error).__name__}: {error}"
+
+
+def _keep(
+    path: Path, about: Mapping[str, str], found: Sequence[Found], failed: Mapping[str, str], *, run: Sequence[str]
+) -> None:
+    """Write what was found into a file, over what is there of the same parts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    path.write_text(as_json(about, found, failed, kept=kept, run=run, order=PARTS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from bridge.tom.data import DataWriter
 from bridge.tom.rows import Rows
 from bridge.tom.session import TomSession
 from bridge.tom.written import Failure, Written
-from bridge.translate.backfill import FEWEST, BackfillFile, in_files, keys_there, recognised
+from bridge.translate.backfill import FEWEST, BackfillFile, Columns, in_files, keys_there, recognised
 from bridge.translate.datums import DatumRequest, datum_request
 from bridge.translate.dialect import Dialect, dialect_of
 from bridge.translate.targets import KnownTarget
@@ -25,11 +26,11 @@ EachFile = Callable[[Iterable[BackfillFile], Callable[[BackfillFile], None]], No
 MOST_REFUSALS = 3
 """After so many files that the TOM refused, with none taken in between, it is sent no more: each costs time, and disk there."""
 SAMPLE = 50
-"""Once a TOM has made of one file what was in it, of further ones so many rows are looked at, and how many there are."""
+"""Rows that are looked at of a file with such columns as an earlier one had, of which the TOM made what was in it."""
 BELIEVED_SECONDS = 30.0
-"""For so long what a target had is believed if it still has as many rows; a long curve comes as several events."""
-MOST_KEPT = 20_000
-"""Rows of the target that was written last that are kept for that; some 20 MB."""
+"""For so long what was read of a target is believed if it has as many rows as it should: long curves come as several events."""
+MOST_KEPT = 10_000
+"""Rows of targets that were written last that are kept for that; with their usual size some 15 MB."""
 
 
 class _Refused(Exception):
@@ -51,33 +52,40 @@ class _Refused(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Photometry:
-    """The photometry that a target has at the TOM, as far as we have read and written it.
+    """The photometry that a target has at the TOM, as far as we have read it, and written it by files.
 
     Parameters
     ----------
-    target_id
-        Primary key of the target there.
+    source
+        The source TOM's target: what came from elsewhere meanwhile would not be known again by its id alone.
+    dialect
+        The TOM's rules when it was read.
     rows
-        Which.
+        What was read, and the ids of what was written.
     taken
-        What no row of a file may have in common with one of them.
+        What no row of a file may have in common with that.
     number
-        How many they are.
-    asked_at
-        When the TOM was asked for them, or how many there are; monotonic seconds.
+        How many rows these are.
+    read_at
+        When the TOM was asked for all of them; monotonic seconds.
     """
 
-    target_id: int
+    source: str
+    dialect: Dialect
     rows: Rows
     taken: set[Hashable]
     number: int
-    asked_at: float
+    read_at: float
 
-    def add(self, requests: Iterable[DatumRequest], dialect: Dialect) -> None:
+    def is_of(self, source: str, dialect: Dialect) -> bool:
+        """Whether it may be believed for this source; not if it is nothing, as that is what a visitor is shown."""
+        return self.number > 0 and self.source == source and self.dialect is dialect
+
+    def add(self, requests: Iterable[DatumRequest]) -> None:
         """Note datums that a file has brought there."""
         for request in requests:
             self.rows.add(request)
-            self.taken |= dialect.keys_beside(request)
+            self.taken |= self.dialect.keys_beside(request)
             self.number += 1
 
 
@@ -112,8 +120,11 @@ class BackfillWriter:
         self._original_source = original_source
         self._each = each
         self._clock = clock
-        self._proven: Dialect | None = None
-        self._last: _Photometry | None = None
+        self._proven: set[tuple[Dialect, Columns]] = set()
+        self._kept: OrderedDict[int, _Photometry] = OrderedDict()
+        """By the target's primary key, the oldest first."""
+        self._unseen: dict[int, tuple[int, BackfillFile]] = {}
+        """Files of attempts that broke off before it was seen what the TOM made of them: product -> target, file."""
         self._lock = threading.Lock()
         self._refusals = 0
 
@@ -128,6 +139,7 @@ class BackfillWriter:
     ) -> Written:
         """Write datums of one target, each once, by files as far as that is worth while; see `DataWriter.write_datums`."""
         written = written if written is not None else Written(target_id=known.id)
+        self._look_back(known, written)
         if self._refusals < MOST_REFUSALS:
             left = (number for number in range(len(datums)) if only is None or number in only)
             numbers = [number for number in left if number not in written.done]
@@ -159,52 +171,72 @@ class BackfillWriter:
         dialect = dialect_of(self._session.dialect)
         if len(requests) < FEWEST:
             return
-        there = self._photometry(known, dialect)
+        there = self._photometry(known, shared.partition_key, dialect)
         present = {number for number, request in requests.items() if there.rows.has(request)}
         written.present += len(present)
         written.done |= present
         missing = {number: request for number, request in requests.items() if number not in present}
         files = in_files(missing, there.taken, dialect=dialect)
         self._each(files, lambda file: self._write_file(file, shared, known, written, there))
-        self._last = there if there.number <= MOST_KEPT else None
-
-    def _photometry(self, known: KnownTarget, dialect: Dialect) -> _Photometry:
-        """Return what photometry the target has: what it had a moment ago, if it has as many rows still."""
         with self._lock:
-            last, self._last = self._last, None
+            self._kept[known.id] = there
+            while sum(kept.number for kept in self._kept.values()) > MOST_KEPT:
+                self._kept.popitem(last=False)
+
+    def _photometry(self, known: KnownTarget, source: str, dialect: Dialect) -> _Photometry:
+        """Return what photometry the target has: what is kept, if it was read a moment ago and is as much as it should be."""
         now = self._clock()
-        is_recent = last is not None and last.target_id == known.id and now - last.asked_at < BELIEVED_SECONDS
-        if last is not None and is_recent and last.number > 0 and last.rows.count("photometry") == last.number:
-            last.asked_at = now
-            return last
+        with self._lock:
+            for target_id in [old for old, kept in self._kept.items() if now - kept.read_at >= BELIEVED_SECONDS]:
+                del self._kept[target_id]
+            kept = self._kept.pop(known.id, None)
+        if kept is not None and kept.is_of(source, dialect) and kept.rows.count("photometry") == kept.number:
+            return kept
+        kept = None  # it need not be in memory beside what is read now
         rows = Rows(self._session, known.id, dialect)
         there = rows.of_type("photometry")
         if not self._session.prove():
             rows.forget()  # as to a visitor, who may see none
             there = rows.of_type("photometry")
-        return _Photometry(target_id=known.id, rows=rows, taken=keys_there(there, dialect), number=len(there), asked_at=now)
+        taken = keys_there(there, dialect)
+        return _Photometry(source=source, dialect=dialect, rows=rows, taken=taken, number=len(there), read_at=now)
+
+    def _look_back(self, known: KnownTarget, written: Written) -> None:
+        """See what the TOM made of this target's files of which that was not seen, and remove what it should not have made."""
+        with self._lock:
+            unseen = {product: file for product, (target_id, file) in self._unseen.items() if target_id == known.id}
+        for product, file in unseen.items():
+            try:
+                self._look_at(product, file, is_new=True, written=written)
+            except _Refused as error:
+                self._note(error, file, written)
+            self._unseen.pop(product, None)
+
+    def _note(self, refused: _Refused, file: BackfillFile, written: Written) -> None:
+        with self._lock:
+            written.notes.append(f"{len(file.requests)} datums were not written by a file: {refused.note}")
+            self._refusals += refused.weight
 
     def _write_file(
         self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget, written: Written, there: _Photometry
     ) -> None:
         """Write a file, if files are still tried, and say what came of it."""
         part = Written(target_id=known.id)
-        refused: _Refused | None = None
         if self._refusals >= MOST_REFUSALS:
             return
         try:
             part.done = self._write(file, shared, known, part)
         except _Refused as error:
-            refused = error
-            part.notes.append(f"{len(file.requests)} datums were not written by a file: {refused.note}")
+            self._note(error, file, part)
+        else:
+            self._refusals = 0
         part.written = part.by_file = len(part.done)
         for number in sorted(part.done):
             renamed = file.requests[number].renamed.items()
             part.notes += [f"datum {number}: key {key!r} is stored as {name!r}" for key, name in renamed]
         with self._lock:
             written.add(part)
-            there.add((file.requests[number] for number in part.done), dialect_of(self._session.dialect))
-            self._refusals = 0 if refused is None else self._refusals + refused.weight
+            there.add(file.requests[number] for number in part.done)
 
     def _write(self, file: BackfillFile, shared: ReducedDatumsShared, known: KnownTarget, written: Written) -> set[int]:
         """Upload a file, and return the numbers of those of its datums that the TOM has made of it.
@@ -215,6 +247,21 @@ class BackfillWriter:
             If it has made none; nothing is left of it but, in the end, the file on the TOM's disk.
         """
         product, is_new = self._upload(file, shared, known)
+        try:
+            return self._look_at(product, file, is_new=is_new, written=written)
+        except BridgeError:
+            if is_new:
+                self._unseen[product] = known.id, file
+            raise
+
+    def _look_at(self, product: int, file: BackfillFile, *, is_new: bool, written: Written) -> set[int]:
+        """Return the numbers of those of a file's datums that the TOM has made of it; remove it if there are others, or none.
+
+        Raises
+        ------
+        _Refused
+            If it has made something else.
+        """
         found, others = self._found(product, file)
         if found and not others:
             return found
@@ -241,6 +288,8 @@ class BackfillWriter:
             "extra_data": f"{len(file.requests)} reduced datums of {page}, written at once by tom-bridge",
         }
         answer = self._session.upload("api/dataproducts/", fields, file.name, file.content)
+        if says_invisible_target(answer) and not self._session.prove():
+            answer = self._session.upload("api/dataproducts/", fields, file.name, file.content)
         if answer.status == 201 and answer.ok:
             return int(answer.body["id"]), True
         if answer.ok or says_already_exists(answer.body, "product_id"):
@@ -265,8 +314,8 @@ class BackfillWriter:
     def _found(self, product: int, file: BackfillFile) -> tuple[set[int], int]:
         """Return the numbers of a file's datums that are among the rows the TOM made of it, and how many of those are none."""
         dialect = dialect_of(self._session.dialect)
-        number = len(file.requests)
-        if self._proven is dialect:
+        number, kind = len(file.requests), (dialect, file.columns)
+        if kind in self._proven:
             count, some = self._stored(product, SAMPLE)
             if count == number and recognised(file, some, dialect=dialect)[1] == 0:
                 return set(file.requests), 0
@@ -275,7 +324,9 @@ class BackfillWriter:
             count, rows = self._stored(product)
         found, others = recognised(file, rows, dialect=dialect)
         if len(found) == count == number:
-            self._proven = dialect
+            self._proven.add(kind)
+        else:
+            self._proven.clear()
         return found, others
 
     def _stored(self, product: int, most: int = 10_000_000) -> tuple[int, list[dict[str, Any]]]:

@@ -64,7 +64,7 @@ class Rows:
         return [row for rows in self._by_moment(data_type).values() for row in rows]
 
     def count(self, data_type: str) -> int:
-        """Return how many rows of a type the target has now; what was asked for before is not asked anew."""
+        """Return how many rows of a type the target has now. Those that were asked for before stay as they were."""
         query = {"target__id": self._target_id, "data_type": data_type, "limit": 1}
         return int(self._session.get_ok("api/reduceddatums/", query)["count"])
 

@@ -30,9 +30,12 @@ FEWEST = 100
 """A file is as fast as a request for each from some 15 datums on; for fewer than this, nobody wants one more data product."""
 MOST = 1_000
 """Datums of one file. They keep a worker of the TOM busy for one to two seconds. What an emitter's event holds, some 3,400,
-makes four files, which two workers share evenly if the pace allows it; and no proxy minds them, as most do a megabyte."""
+makes four files, which two workers share evenly if the pace allows it; with the usual columns each has far less than the
+megabyte that many proxies refuse."""
 MOST_CHARACTERS = 10_000
 """Longest text in one cell; Python's csv takes ten times as much."""
+LONGEST_NAME = 100
+"""Of a column, in characters."""
 
 _MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
 _MJD, _MASK, _TIMESTAMP = "time.mjd", "time.mask", "timestamp"
@@ -48,7 +51,9 @@ _PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 """A text that comes out of a column of texts as it went in: astropy strips, and reads the file in the TOM's own encoding."""
 
 Kind: TypeAlias = Literal["float64", "string", "json"]
-Columns: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any]
+Columns: TypeAlias = tuple[tuple[str, Kind], ...]
+"""Names and kinds of a file's columns besides those for the time, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,8 @@ class BackfillFile:
         File name.
     product_id
         The product's identifier at the destination: unique to the target there, and the datums.
+    columns
+        Of which columns it is made.
     content
         Its bytes.
     requests
@@ -69,11 +76,12 @@ class BackfillFile:
 
     name: str
     product_id: str
+    columns: Columns
     content: bytes
     requests: Mapping[int, DatumRequest]
 
 
-def fitting(requests: Mapping[int, DatumRequest], dialect: Dialect) -> dict[int, Columns]:
+def fitting(requests: Mapping[int, DatumRequest], dialect: Dialect) -> dict[int, Row]:
     """Return the rows of those datums that a file carries without a change, by their numbers."""
     rows = ((number, _row(request, dialect)) for number, request in requests.items())
     return {number: row for number, row in rows if row is not None}
@@ -127,8 +135,8 @@ def recognised(file: BackfillFile, stored: Sequence[Mapping[str, Any]], *, diale
 
 
 def _apart(
-    rows: Mapping[int, Columns], requests: Mapping[int, DatumRequest], taken: AbstractSet[Hashable], dialect: Dialect
-) -> dict[int, Columns]:
+    rows: Mapping[int, Row], requests: Mapping[int, DatumRequest], taken: AbstractSet[Hashable], dialect: Dialect
+) -> dict[int, Row]:
     """Return those rows that the TOM takes for no other: neither of one that is there, nor of one before them."""
     taken_here: set[Hashable] = set()
     apart = {}
@@ -141,14 +149,14 @@ def _apart(
     return apart
 
 
-def _row(request: DatumRequest, dialect: Dialect) -> Columns | None:
+def _row(request: DatumRequest, dialect: Dialect) -> Row | None:
     """Return the columns of a datum's row but for its time, or None if a file would change it."""
     if not isinstance(request.datum, PhotometryDatum) or not _is_readable(request.datum.timestamp):
         return None
     row = dialect.row_of_file(request)
     if row is None or row.keys() & {"time", _MJD, _MASK, _TIMESTAMP}:
         return None
-    if any(not _is_name(name) or _kind(value) is None for name, value in row.items()):
+    if any(len(name) > LONGEST_NAME or not _is_name(name) or _kind(value) is None for name, value in row.items()):
         return None
     return row
 
@@ -189,20 +197,22 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _file(rows: Sequence[Columns], requests: Mapping[int, DatumRequest]) -> BackfillFile:
+def _file(rows: Sequence[Row], requests: Mapping[int, DatumRequest]) -> BackfillFile:
     about = [(request.body["target"], request.datum.id) for request in requests.values()]
     digest = hashlib.sha256(canonical_json(about)).hexdigest()
+    columns = tuple(sorted(_kinds(rows)))  # 2.x on SQLite tells values apart by their text, and so by the order of columns
     return BackfillFile(
         name=f"reduced-datums-{digest[:12]}.csv",
         product_id=f"{DATUMS_MARK}{digest[:32]}",
-        content=_content([request.datum.timestamp for request in requests.values()], rows),
+        columns=columns,
+        content=_content([request.datum.timestamp for request in requests.values()], rows, columns),
         requests=requests,
     )
 
 
-def _content(moments: Sequence[datetime], rows: Sequence[Columns]) -> bytes:
-    """Return the file. Its columns are in the order of their names, since 2.x on SQLite tells values apart by their text."""
-    kinds: dict[str, Kind] = dict(sorted(_kinds(rows)))
+def _content(moments: Sequence[datetime], rows: Sequence[Row], columns: Columns) -> bytes:
+    """Return the file."""
+    kinds: dict[str, Kind] = dict(columns)
     types = {_MJD: "float64", _MASK: "bool", _TIMESTAMP: "string"} | kinds
     header = [
         "%ECSV 1.0",
@@ -226,7 +236,7 @@ def _content(moments: Sequence[datetime], rows: Sequence[Columns]) -> bytes:
     return text.getvalue().encode("ascii")
 
 
-def _kinds(rows: Sequence[Columns]) -> Iterator[tuple[str, Kind]]:
+def _kinds(rows: Sequence[Row]) -> Iterator[tuple[str, Kind]]:
     """Yield each column with the kind that carries all its values."""
     kinds: dict[str, set[Kind | None]] = {}
     for row in rows:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from bridge.events import PhotometryDatum, ReducedDatum
+from bridge.events import PhotometryDatum, ReducedDatum, TomIdentity
 from bridge.tom.backfill import BackfillWriter
 from bridge.tom.data import DataWriter
 from bridge.tom.matching import Matcher
@@ -295,8 +295,52 @@ def test_what_others_add_to_a_curve_between_two_events_is_seen(world: Callable[.
         written = files.write_datums(second.datums, shared=second, known=known)
 
     assert (written.present, written.by_file) == (MANY + 7, MANY - 7)
+    assert {product["extra_data"].partition(" ")[0] for product in products_of(between.destination, name)} == {
+        str(MANY), str(MANY - 7),
+    }  # fmt: skip
     rows = rows_of(between.destination, name)
     assert len({row["timestamp"] for row in rows}) == len(rows) == 2 * MANY
+
+
+@both
+def test_what_was_read_of_a_curve_is_not_believed_for_long(world: Callable[..., World], version: str):
+    between = world(TWO, version)
+    name, now = place(between.destination), 0.0
+    first, others = body(name, curve()), body(name, curve(2 * MANY)[MANY:])
+    with between.at_destination() as session:
+        known = Matcher(session, max_separation_arcsec=5.0).find(first.target)
+        assert known is not None
+        one_by_one = DataWriter(session=session, original_source=False, each=in_turn)
+        files = BackfillWriter(session=session, one_by_one=one_by_one, original_source=False, each=in_turn, clock=lambda: now)
+        assert files.write_datums(first.datums, shared=first, known=known).by_file == MANY
+        [product] = products_of(between.destination, name)
+        between.destination.run_script(SCRIPTS / "remove_datums.py", {"product": product["pk"]})
+        one_by_one.write_datums(others.datums, shared=others, known=known)  # as many as were removed
+        now = 31.0
+
+        written = files.write_datums(first.datums, shared=first, known=known)
+
+    assert (written.present, written.written) == (0, MANY)
+    assert len({row["timestamp"] for row in rows_of(between.destination, name)}) == 2 * MANY
+
+
+@crosswise
+def test_two_sources_of_one_target_have_each_datum_once_in_2_and_each_its_own_in_3(
+    world: Callable[..., World], version: str, on_postgres: bool
+):
+    between = world(TWO, version, postgres=on_postgres)
+    name = place(between.destination)
+    mine = body(name, curve())
+    theirs = mine.model_copy(update={"tom": TomIdentity(name="Another", url="https://another.example.org/")})
+    send(between, mine, theirs)
+    with FaultyDoor(between.destination.url) as door:
+        said = consume(between, "products", door=door)
+
+    assert [line["written"] for line in said.lines] == ([MANY, 0] if version == TWO else [MANY, MANY])
+    assert len(rows_of(between.destination, name)) == (MANY if version == TWO else 2 * MANY)
+    assert sum(is_question(entry, "target__id") for entry in door.journal) >= 2  # the kept state is of the one source
+    if version == TWO:
+        assert not any(entry.kind == "datum" for entry in door.journal)
 
 
 @both

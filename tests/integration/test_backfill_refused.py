@@ -38,6 +38,16 @@ from tom_dataproducts.data_processor import DataProcessor
 class MakesNothing(DataProcessor):
     pass
 """
+ALTERS_LATER = """
+from tom_dataproducts.processors.photometry_processor import PhotometryProcessor
+
+class AltersLater(PhotometryProcessor):
+    def process_data(self, data_product):
+        made = super().process_data(data_product)
+        if any(value.get("magnitude", 0) > 17.045 for _time, value, _source in made):
+            made = [(time, value | {"filter": "z"}, source) for time, value, source in made]
+        return made
+"""
 DROPS = """
 from tom_dataproducts.processors.photometry_processor import PhotometryProcessor
 
@@ -105,6 +115,25 @@ def test_a_datum_that_a_tom_drops_of_a_later_file_is_missed_and_comes_alone(
     assert len({row["timestamp"] for row in rows}) == len(rows) == 2 * MANY
 
 
+@both
+def test_a_tom_that_makes_something_else_of_a_later_file_is_found_out_by_some_of_its_rows(
+    world: Callable[..., World], toms: Toms, version: str
+):
+    between = world(TWO, version)
+    between.destination = stubborn(toms, version, ALTERS_LATER)
+    name = place(between.destination)
+    send(between, *(body(name, curve(MANY, first=event * MANY)) for event in range(3)))
+
+    said = consume(between, "products")
+
+    assert [(line.get("by_file", 0), line["written"], bool(line.get("notes"))) for line in said.lines] == [
+        (MANY, MANY, False), (0, MANY, True), (0, MANY, False),
+    ]  # fmt: skip
+    assert [product["datums"] for product in products_of(between.destination, name)] == [MANY]
+    rows = rows_of(between.destination, name)
+    assert len({row["timestamp"] for row in rows}) == len(rows) == 3 * MANY
+
+
 @pytest.fixture
 def behind(world: Callable[..., World]) -> Iterator[Callable[[str], tuple[World, FaultyDoor]]]:
     """Make a topic to a TOM behind a door."""
@@ -145,15 +174,33 @@ def test_a_proxy_that_finds_the_file_too_large_costs_nothing_but_time(
     assert uploads(door) == 1
 
 
-def test_what_a_tom_has_made_otherwise_of_a_file_is_said_also_if_it_went_away_in_the_middle(
-    world: Callable[..., World], toms: Toms
+@both
+def test_what_a_tom_has_made_otherwise_of_a_file_is_removed_also_if_it_went_away_in_the_middle(
+    world: Callable[..., World], toms: Toms, version: str
 ):
+    between = world(TWO, version)
+    between.destination = stubborn(toms, version, ALTERS)
+    name, points = place(between.destination), [point for point in curve(300) if point.limit is None]
+    send(between, body(name, points))
+    with FaultyDoor(between.destination.url) as door:
+        door.on(lambda seen: "data_product__id" in seen.query, Status(503), times=1)
+
+        said = line(consume(between, "products", door=door))
+
+    assert (said["outcome"], said["written"]) == ("written", len(points))
+    assert products_of(between.destination, name) == []
+    rows = rows_of(between.destination, name)
+    assert {row["data_product_pk"] for row in rows} == {None}
+    assert len({row["timestamp"] for row in rows}) == len(rows) == len(points)
+
+
+def test_a_file_that_nobody_can_vouch_for_any_more_stays_and_is_told_of(world: Callable[..., World], toms: Toms):
     between = world(TWO, TWO)
     between.destination = stubborn(toms, TWO, ALTERS)
     name, points = place(between.destination), [point for point in curve(300) if point.limit is None]
     send(between, body(name, points))
     with FaultyDoor(between.destination.url) as door:
-        door.on(lambda seen: "data_product__id" in seen.query, Status(503), times=1)
+        door.on(is_upload, Reset(after_write=True), times=1)  # so that the file is found when it is sent again
 
         said = line(consume(between, "products", door=door))
 

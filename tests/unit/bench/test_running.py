@@ -70,6 +70,21 @@ def test_some_parts_that_are_measured_anew_leave_the_figures_of_the_others(
     assert [(figure["part"], figure["value"]) for figure in figures] == [("writing", 3.0), ("saving", 2.0)]
 
 
+def test_what_was_found_is_kept_though_a_later_part_is_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def cut_off(_bench: Bench) -> Iterator[Figure]:
+        raise KeyboardInterrupt
+        yield MISSED
+
+    replace_part(monkeypatch, "writing", lambda _bench: iter([MISSED]))
+    replace_part(monkeypatch, "saving", cut_off)
+    path = tmp_path / "bench.json"
+
+    with pytest.raises(KeyboardInterrupt):
+        main(["--only", "writing", "saving", "--json", str(path)])
+
+    assert [figure["part"] for figure in json.loads(path.read_text())["figures"]] == ["writing"]
+
+
 def test_each_part_has_a_folder_of_its_own_that_goes_with_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     homes = []
 

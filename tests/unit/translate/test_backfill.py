@@ -128,6 +128,35 @@ def test_so_many_datums_make_so_many_files(dialect: Dialect) -> None:
     assert in_files(dict(list(asked.items())[: FEWEST - 1]), set(), dialect=dialect) == []
 
 
+@each_dialect
+def test_limits_and_detections_go_apart_where_there_are_enough_of_each(dialect: Dialect) -> None:
+    points = [
+        PhotometryDatum(timestamp=NIGHT + timedelta(minutes=number), bandpass="r", **{kind: 15 + number / 7})
+        for number in range(2 * MOST)
+        for kind in (["limit"] if number % 2 else ["brightness"])
+    ]
+
+    of_each = [{name for name, _kind in file.columns} for file in in_files(requests(points, dialect), set(), dialect=dialect)]
+
+    assert len(of_each) == 2
+    assert not of_each[0] & of_each[1] & {"limit", "magnitude"}
+
+
+def test_values_that_2_would_take_for_one_across_files_share_a_file() -> None:
+    points = [
+        PhotometryDatum(timestamp=NIGHT + timedelta(minutes=number), brightness=15 + number % 600 / 7, bandpass="r")
+        for number in range(MOST + 200)
+    ]
+    asked = requests(points, toolkit2)
+
+    files = in_files(asked, set(), dialect=toolkit2)
+
+    values = [{points[number].brightness for number in file.requests} for file in files]
+    assert {number for file in files for number in file.requests} == set(asked)
+    assert len(values) == 2
+    assert len(values[0] & values[1]) <= 1  # where the cut is
+
+
 def test_a_file_of_another_target_is_another_product() -> None:
     asked = requests(curve(), toolkit3)
     elsewhere = {
@@ -224,7 +253,7 @@ def test_of_what_the_tom_made_of_a_file_each_row_is_known_or_is_counted(dialect:
     assert recognised(file, [*rows, rows[5]], dialect=dialect) == (set(asked), 1)
     assert recognised(file, changed, dialect=dialect) == (set(asked) - {0}, 1)
     assert recognised(file, renamed, dialect=dialect) == (set(asked) - {0}, 1)
-    assert recognised(file, set(), dialect=dialect) == (set(), 0)
+    assert recognised(file, [], dialect=dialect) == (set(), 0)
 
 
 @given(number=st.floats(min_value=1e16, allow_infinity=False, allow_nan=False))
