@@ -33,6 +33,7 @@ from bridge.kafka.reading import read_to_end
 from bridge.kafka.subscription import Subscription
 from bridge.metrics import Metrics
 from bridge.settings import Settings
+from bridge.stopping import stop_on_signals
 from bridge.telemetry import set_up_logging
 from bridge.tom.session import TomSession
 
@@ -207,8 +208,7 @@ def consume(
             )
         )
         pipeline = _pipeline(parts, gate, writes, records, None if dry_run else letters, log, each=verbose)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: pipeline.stop.set())
+        stop_on_signals(pipeline.stop)
         if door := _http_door(http, parts, pipeline):
             log.info("metrics and health", url=stack.enter_context(door).url)
         ends = pipeline.run(drain=drain)

@@ -1,7 +1,5 @@
 """``gateway``: a Hermes-shaped door for unmodified TOMs, which publishes to a stream of one's own."""
 
-import signal
-import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated
@@ -15,6 +13,7 @@ from bridge.health import parse_address
 from bridge.kafka.admin import Admin
 from bridge.kafka.connection import Connection, connect_settings
 from bridge.kafka.publisher import Publisher
+from bridge.stopping import Stop, stop_on_signals
 from bridge.telemetry import set_up_logging
 
 __all__ = ["DEFAULT_ADDRESS", "gateway"]
@@ -50,9 +49,8 @@ def gateway(
         producer=lambda: Publisher(connection, delivery_timeout_seconds=DELIVERY_SECONDS, batches=False),
         probe=admin.topics,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = Stop()
+    stop_on_signals(stop)
     with ExitStack() as stack:
         stack.enter_context(posting)
         try:

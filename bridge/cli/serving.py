@@ -1,8 +1,6 @@
 """``serve``: a live page that shows what happens on a stream, and changes nothing."""
 
 import ctypes
-import signal
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
@@ -25,6 +23,7 @@ from bridge.observe.page.scrape import scrape
 from bridge.observe.page.state import State
 from bridge.observe.page.watching import Followed, Watching
 from bridge.settings import Settings, StreamEntry, StreamTopic
+from bridge.stopping import Stop, stop_on_signals
 from bridge.telemetry import set_up_logging
 
 __all__ = ["DEFAULT_ADDRESS", "serve"]
@@ -75,9 +74,8 @@ def serve(
     host, port = parse_address(http)
     settings = read_settings(config, django_settings)
     parts = _Parts(settings, stream, topic or [], _addresses(consumer_http or [], settings))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = Stop()
+    stop_on_signals(stop)
     with ExitStack() as stack:
         dossiers = stack.enter_context(Dossiers(begin=parts.read_all, address=parts.entry.address))
         state = State(

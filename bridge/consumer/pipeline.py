@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from queue import Empty
-from threading import Event as Signal
 
 from structlog.typing import FilteringBoundLogger
 
@@ -28,6 +27,7 @@ from bridge.errors import Retryable
 from bridge.ledger import Ledger, Partition
 from bridge.metrics import Metrics
 from bridge.settings import ConsumerSettings
+from bridge.stopping import Stop
 
 __all__ = ["Pipeline"]
 
@@ -121,7 +121,7 @@ class Pipeline:
         self._turned_at = clock()
         self._broker_was_there = True
         self._is_winding_up = False
-        self.stop = Signal()
+        self.stop = Stop()
         self.ends = self._books.ends
         metrics.broker_up(up=True)
         records.on_revoke = self._part_with

@@ -18,6 +18,7 @@ from bridge.emitter.models import OutboxEvent
 from bridge.emitter.outlet import Outlet
 from bridge.emitter.sealing import Sealer
 from bridge.errors import BridgeError, Misconfigured, Retryable
+from bridge.stopping import Stop
 
 __all__ = ["Relay", "run_in_web_process"]
 
@@ -56,7 +57,7 @@ class Relay:
         self._next_look = self._next_purge = clock()
         self._unopened: dict[str, str] = {}
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Work until `stop` is set, and then wait for the last confirmations."""
         waits = False
         try:
@@ -95,7 +96,7 @@ class Relay:
         Retryable
             If another relay holds the lock, or events can't be published; they stay in the outbox.
         """
-        stop, deadline = threading.Event(), self._clock() + LOOK_SECONDS
+        stop, deadline = Stop(), self._clock() + LOOK_SECONDS
         while not self._lock.acquire():
             if self._clock() > deadline:
                 raise Retryable("another relay works on this TOM's outbox; leave the work to it, or stop it first")
@@ -163,7 +164,7 @@ class Relay:
                     waiting.filter(destination=destination).update(last_error=str(error))
                 self._unopened[destination] = str(error)
 
-    def _rest(self, stop: threading.Event) -> None:
+    def _rest(self, stop: Stop) -> None:
         busy = next((outlet for outlet in self._outlets.values() if outlet.busy), None)
         if busy is not None:
             busy.wait(IDLE_SECONDS / 5)
@@ -204,6 +205,6 @@ def run_in_web_process() -> None:
 
 def _run_thread() -> None:
     try:
-        Relay(read_configuration()).run(threading.Event())
+        Relay(read_configuration()).run(Stop())
     except Misconfigured as error:
         _log.error("the relay does not run: %s", error)

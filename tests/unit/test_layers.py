@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "events",
         "settings",
         "codecs translate verdict ledger",
-        "hopskotch blobs metrics hermes_api telemetry wsgi",
+        "hopskotch blobs metrics hermes_api stopping telemetry wsgi",
         "kafka tom hermes_publisher",
         "consumer",
         "emitter observe gateway",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from bridge.emitter.configuration import read_configuration
 from bridge.emitter.relay import Relay
 from bridge.errors import BridgeError
+from bridge.stopping import Stop, stop_on_signals
 
 __all__ = ["Command"]
 
@@ -41,9 +40,8 @@ class Command(BaseCommand):
                 count = relay.run_once(patience_seconds=options["patience"])
                 self.stdout.write(f"published {count:,} event{'' if count == 1 else 's'}")
                 return
-            stop = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stop.set())
+            stop = Stop()
+            stop_on_signals(stop)
             streams = ", ".join(configuration.streams) or "no streams in DATA_SHARING"
             self.stderr.write(f"bridge_relay: {streams}; Ctrl-C to stop")
             relay.run(stop)
