@@ -33,6 +33,7 @@ from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from tests.support.ports import free_port
+from tests.support.waiting import wait_for
 
 __all__ = ["PLAIN_USER", "ApacheKafka", "KafkaUnavailable", "ensure_kafka"]
 
@@ -175,10 +176,16 @@ class ApacheKafka:
         self._end(signal.SIGKILL)
 
     def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> None:
-        """Create a topic and wait until it is there."""
+        """Create a topic and wait until it is there for all, which is some time after the broker says that it is."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
         admin = self.admin
         admin.create_topics([topic])[name].result(30)
+
+        def is_there() -> bool:
+            found = admin.list_topics(timeout=30).topics.get(name)
+            return found is not None and found.error is None and len(found.partitions) == partitions
+
+        wait_for(is_there, f"topic {name}", seconds=30.0, every=0.02)
 
     def set_config(self, topic: str, config: dict[str, str]) -> None:
         """Change a topic's settings."""
