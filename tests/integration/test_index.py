@@ -10,6 +10,7 @@ from bridge.events import simplify_name
 from bridge.settings import TomEntry
 from bridge.tom import index
 from bridge.tom.index import LOOK_UPS, NameIndex
+from bridge.tom.names import names_of
 from bridge.tom.session import TomSession
 from tests.support.living import SCRIPT
 from tests.support.world import World, seed, unique
@@ -104,7 +105,8 @@ def test_it_knows_every_name_that_the_account_sees(between: World, session: TomS
     assert owners(names_index, f"sn-{name}") == owners(names_index, f"ztf {name}") == {pk}
     assert owners(names_index, f"SN {hidden}", f"ZTF{hidden}", next(names)) == set()
     rows = session.get_ok("api/targets/", {"limit": 10_000})["results"]
-    assert all(row["id"] in owners(names_index, row["name"], *(alias["name"] for alias in row["aliases"])) for row in rows)
+    known = [(row["id"], names_of(row)) for row in rows]
+    assert all(target_id in names_index.owners([name]) for target_id, names in known for name in names)
 
 
 def test_a_target_that_is_new_is_added_and_one_more_of_another_writer(between: World, names_index: NameIndex) -> None:
