@@ -42,8 +42,6 @@ KILLS = 10
 """Of each kind, on each of the two databases."""
 MOST_KILLS = 60
 """If the moment that a test needs was not among the first ones."""
-MARKS_MISSED = 3
-"""How often a relay has to be killed between publishing and noting that."""
 CHANGES, OUTBOX = "bridge_emitter_change", "bridge_emitter_outboxevent"
 HALF_WRITTEN = (
     "SELECT count(*) FROM pg_stat_activity"
@@ -169,8 +167,7 @@ def test_a_relay_that_is_killed_loses_nothing_and_what_it_sends_again_is_the_sam
         end = stack.enter_context(TopicEnd(between.world, between.world.topic))
         saving = stack.enter_context(ThreadPoolExecutor(1)).submit(save_datums, between.ingest, list(targets), 0, stop)
         stack.callback(stop.touch)
-        # Several: PostgreSQL may still make a mark that waited there, after its relay was killed.
-        while kills < KILLS or (unmarked < MARKS_MISSED and kills < MOST_KILLS):
+        while kills < KILLS or (not unmarked and kills < MOST_KILLS):
             wait_for(lambda: any(relay.works for relay in relays), "a relay works", every=0.01)
             worker = next(relay for relay in relays if relay.works)
             if kills % 3:
