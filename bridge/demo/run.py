@@ -19,7 +19,8 @@ from rich.table import Table
 
 from bridge.demo.compare import compare_target
 from bridge.demo.objects import KNOWN_BEFORE, LIST_NAME, SHARED, objects_at_destination, objects_at_source
-from bridge.demo.toms import SCRIPTS, Tom, TomSetupError, cache_dir, create_tom, ensure_toolkits, free_port, load_tom
+from bridge.demo.ports import free_port
+from bridge.demo.toms import SCRIPTS, Tom, TomSetupError, cache_dir, create_tom, ensure_toolkits, load_tom
 from bridge.errors import BridgeError
 from bridge.kafka.embedded import EmbeddedBroker
 from bridge.settings import TomEntry

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bridge.demo.installation import RESULT_MARKER, SCRIPTS, Tom
+from bridge.demo.ports import free_port
 from bridge.demo.projects import add_apps, copy_project, is_ours, settings_text
 from bridge.demo.venvs import TOM_VERSIONS, TomSetupError, cache_dir, ensure_toolkit, ensure_toolkits
 
@@ -27,7 +27,6 @@ __all__ = [
     "create_tom",
     "ensure_toolkit",
     "ensure_toolkits",
-    "free_port",
     "load_tom",
 ]
 
@@ -143,10 +142,3 @@ def load_tom(directory: Path) -> Tom:
 def _write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has at present."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

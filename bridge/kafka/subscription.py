@@ -253,7 +253,7 @@ class Subscription:
             if self._partings == partings:
                 self._hold(messages)
             else:
-                self._begin_anew({place_of(message) for message in messages})
+                self._begin_anew()
         except KafkaException as error:
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}") from error
         self._raise_failure()
@@ -264,11 +264,12 @@ class Subscription:
             self._away_since = None
         self._stall.gave({place_of(message) for message in messages}, self._served_at)
 
-    def _begin_anew(self, places: set[Partition]) -> None:
-        """Go on, in those that are ours, behind what was given out: records came in the midst of which partitions went."""
-        self._drop(places)
-        for place in places & self._next.keys():
-            self._consumer.seek(TopicPartition(*place, self._next[place]))
+    def _begin_anew(self) -> None:
+        """Go on, in all that are ours, behind what was given out: records came in the midst of which partitions went."""
+        self._ahead.clear()
+        if self._next:  # else all went, and none came back yet
+            # Not seek(): librdkafka refuses it for a partition that it has not begun to fetch yet.
+            self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
 
     def _drop(self, places: Collection[Partition]) -> None:
         self._ahead = deque(message for message in self._ahead if place_of(message) not in places)

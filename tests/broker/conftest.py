@@ -12,6 +12,7 @@ from bridge.kafka.embedded import EmbeddedBroker
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
+from tests.support.publishing import publisher_to
 
 TOPIC = "tom.shares"
 
@@ -40,14 +41,14 @@ def topic(broker: EmbeddedBroker) -> str:
     return name
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def connection(broker: EmbeddedBroker) -> Connection:
     return connect_settings("share-stream", StreamEntry(BASE_URL=broker.url))
 
 
-@pytest.fixture
-def publisher(connection: Connection) -> Publisher:
-    return Publisher(connection)
+@pytest.fixture(scope="session")
+def publisher(broker: EmbeddedBroker) -> Publisher:
+    return publisher_to(broker.url)
 
 
 Subscribe = Callable[..., Subscription]

@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from bridge.codecs.record import ConsumedRecord
+from bridge.demo.ports import free_port
 from bridge.errors import Misconfigured, Retryable
 from bridge.kafka.connection import Connection, connect_settings
 from bridge.kafka.embedded import EmbeddedBroker
@@ -17,7 +18,6 @@ from bridge.kafka.publisher import Publisher
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read, values
 from tests.support.kafka import ApacheKafka
-from tests.support.ports import free_port
 
 Follow = Callable[..., Following]
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from bridge.demo.ports import free_port
 from bridge.errors import Retryable
 from bridge.kafka import offsets as module
 from bridge.kafka.connection import Connection, connect_settings
@@ -12,7 +13,6 @@ from bridge.kafka.offsets import Offsets
 from bridge.kafka.publisher import Publisher
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 

@@ -7,6 +7,7 @@ import pytest
 from bridge import schemas
 from bridge.codecs.native import decode, encode
 from bridge.codecs.record import Record
+from bridge.demo.ports import free_port
 from bridge.errors import Misconfigured, Retryable
 from bridge.kafka.admin import Admin
 from bridge.kafka.connection import Connection, connect_settings
@@ -15,7 +16,6 @@ from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read, values
-from tests.support.ports import free_port
 
 EVENTS = list(schemas.example_events().values())
 

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 
 from bridge.codecs.record import Record
+from bridge.demo.ports import free_port
 from bridge.errors import BridgeError, Retryable
 from bridge.kafka.connection import Connection, connect_settings
 from bridge.kafka.publisher import Publisher
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read
-from tests.support.ports import free_port
 
 Reports = list[tuple[int, BridgeError | None]]
 

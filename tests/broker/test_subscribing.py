@@ -8,13 +8,13 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 
 from bridge.codecs.record import ConsumedRecord
+from bridge.demo.ports import free_port
 from bridge.errors import Halt, Retryable
 from bridge.kafka.connection import connect_settings
 from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import SERVE_SECONDS, Subscription
 from bridge.settings import StreamEntry
 from tests.broker.conftest import Subscribe, numbered, read, values
-from tests.support.ports import free_port
 
 
 def test_who_commits_nothing_gets_everything_again(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:

@@ -14,13 +14,13 @@ from confluent_kafka.admin import AclOperation
 from bridge.check import check as run_check
 from bridge.codecs.native import encode, new_event
 from bridge.codecs.record import Record
+from bridge.demo.ports import free_port
 from bridge.events import Target, TargetShared, TomIdentity
 from bridge.kafka.admin import Admin
 from bridge.kafka.connection import connect_settings
 from bridge.kafka.embedded import EmbeddedBroker
 from bridge.settings import Settings, StreamEntry
 from tests.support.kafka import ApacheKafka
-from tests.support.ports import free_port
 from tests.support.relaying import wait_for
 from tests.support.world import World, dump, seed, unique
 

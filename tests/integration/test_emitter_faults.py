@@ -48,6 +48,12 @@ HALF_WRITTEN = (
     """ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO "tom\\_%'"""
 )
 """Rows that are written, and whose triggers wait to note them."""
+END_WAITING_MARKS = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    """ AND query LIKE 'UPDATE "bridge\\_emitter\\_outboxevent"%'"""
+)
+"""PostgreSQL would still make a mark that waits there, for a relay that is gone."""
 names = unique("SN 2041f")
 databases = pytest.mark.parametrize(("version", "on_postgres"), [(TWO, False), (THREE, True)], ids=["sqlite", "postgresql"])
 
@@ -180,6 +186,8 @@ def test_a_relay_that_is_killed_loses_nothing_and_what_it_sends_again_is_the_sam
                 with no_writes(source, OUTBOX):
                     time.sleep(chance.uniform(0.05, 0.2))  # what is with the broker gets there
                     worker.kill()
+                    if on_postgres:
+                        number(source, END_WAITING_MARKS)
                     unmarked += last_is_unmarked()
             kills += 1
             worker.start()

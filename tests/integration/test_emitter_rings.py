@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.demo.toms import Tom, free_port
+from bridge.demo.ports import free_port
+from bridge.demo.toms import Tom
 from tests.support.ingest import Ingest
 from tests.support.relaying import Relay, TopicEnd, next_datum, settled, wait_for
 from tests.support.world import USERS, Toms, World, dump, target_of, unique

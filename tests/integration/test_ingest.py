@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from bridge.demo.ports import free_port
 from bridge.demo.toms import TOM_VERSIONS, Tom, create_tom
 from tests.support.ingest import Ingest, Refused, TomFailed
 from tests.support.pages import Feedback, Page
-from tests.support.ports import free_port
 from tests.support.world import dump, target_of, unique
 
 NAMES = unique("SN 2025")

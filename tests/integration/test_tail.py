@@ -27,12 +27,12 @@ from bridge.codecs.native import to_structured
 from bridge.codecs.record import Record
 from bridge.events import ShareEvent, Target, TargetShared, TomIdentity
 from bridge.kafka.connection import Connection, connect_settings
-from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.schemas import example_events
 from bridge.settings import StreamEntry
 from tests.support.hermes_corpus import CASES
 from tests.support.kafka import ApacheKafka
+from tests.support.publishing import publisher_to
 from tests.support.waiting import wait_for
 
 TOM = TomIdentity(name="My TOM", url="https://my-tom.org/")
@@ -57,7 +57,7 @@ class Topic:
 
     def publish(self, *events: ShareEvent | Record) -> None:
         records = [event if isinstance(event, Record) else native.encode(event) for event in events]
-        Publisher(self.connection).publish(self.name, records)
+        publisher_to(f"kafka://{self.connection.bootstrap}/").publish(self.name, records)
 
     def command(self, *options: str) -> list[str]:
         return [sys.executable, "-m", "bridge", "tail", f"stream:{self.name}", "--config", str(self.config), *options]

@@ -76,12 +76,12 @@ def line(said: Said) -> Row:
 
 def rows_of(tom: Tom, name: str) -> list[Row]:
     """Return a target's datums from a TOM's database."""
-    return [row for row in dump(tom)["datums"] if row["target"] == name]
+    return list(dump(tom, target=name)["datums"])
 
 
 def products_of(tom: Tom, name: str) -> list[Row]:
     """Return a target's data products from a TOM's database."""
-    return [product for product in dump(tom)["data_products"] if product["target"] == name]
+    return list(dump(tom, target=name)["data_products"])
 
 
 def stored(rows: list[Row], *, but: Collection[str] = ()) -> list[str]:

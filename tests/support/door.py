@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from bridge.demo.ports import free_port
 from tests.support.exchange import Exchange, Fault, Match, Seen, forward
 from tests.support.journal import Journal
-from tests.support.ports import free_port
 
 __all__ = ["FaultyDoor", "Rule"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import requests
 
 from bridge.codecs.record import ConsumedRecord
+from bridge.demo.ports import free_port
 from bridge.demo.projects import add_apps
 from bridge.demo.toms import Tom, create_tom
 from bridge.kafka.connection import connect_settings
 from bridge.kafka.reading import read_to_end
 from bridge.settings import StreamEntry
 from tests.support.alertstreams import ensure_readers
-from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 __all__ = ["KEY", "OTHER_KEY", "RunningGateway", "running_gateway", "tom_with_tom_hermes"]

@@ -32,7 +32,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from tests.support.ports import free_port
+from bridge.demo.ports import free_port
 from tests.support.waiting import wait_for
 
 __all__ = ["PLAIN_USER", "ApacheKafka", "KafkaUnavailable", "ensure_kafka"]

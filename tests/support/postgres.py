@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bridge.demo.ports import free_port
 from bridge.demo.venvs import cache_dir, locked
-from tests.support.ports import free_port
 
 __all__ = ["Postgres", "PostgresUnavailable", "ensure_postgres"]
 

@@ -15,11 +15,11 @@ from bridge.codecs.record import ConsumedRecord, Record
 from bridge.demo.toms import SCRIPTS, Tom, create_tom
 from bridge.errors import BridgeError
 from bridge.kafka.connection import Connection, connect_settings
-from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry, TomEntry
 from bridge.tom.session import TomSession
 from tests.support.inside import Inside
+from tests.support.publishing import publisher_to
 
 __all__ = ["Said", "Toms", "World", "dump", "seed", "target_of", "unique"]
 
@@ -173,7 +173,7 @@ class World:
 
     def publish(self, *records: Record) -> None:
         """Publish records as they are."""
-        Publisher(self.connection).publish(self.topic, records)
+        publisher_to(self.stream_url).publish(self.topic, records)
 
     @property
     def connection(self) -> Connection:
@@ -216,9 +216,9 @@ def seed(tom: Tom, *targets: dict[str, Any]) -> dict[str, int]:
     return dict(result["targets"])
 
 
-def dump(tom: Tom) -> dict[str, Any]:
-    """Return everything that sharing concerns from a TOM's database."""
-    result: Any = tom.run_script(SCRIPTS / "dump_tom.py", {})
+def dump(tom: Tom, *, target: str | None = None) -> dict[str, Any]:
+    """Return everything that sharing concerns from a TOM's database; of datums and data products, those of one target alone."""
+    result: Any = tom.run_script(SCRIPTS / "dump_tom.py", {"target": target})
     return dict(result)
 
 

@@ -1,6 +1,7 @@
 """Tell everything in a TOM that sharing concerns, in one shape for 2.x and 3.x: run inside a TOM by `Tom.run_script`.
 
-The payload is null, or ``{"only_counts": true}`` for the table sizes alone. The result:
+The payload is null, ``{"only_counts": true}`` for the table sizes alone, or ``{"target": name}`` for the datums and data
+products of that target alone. The result:
 
 targets        every field of the model (floats exact, times ISO), and aliases, extras, lists, groups and owners
                (names of who has the view permission on the object)
@@ -49,11 +50,12 @@ def main(payload):
     counts = {model._meta.label: model.objects.count() for model in COUNTED}
     if (payload or {}).get("only_counts"):
         return {"counts": counts}
+    chosen = {"target__name": payload["target"]} if (payload or {}).get("target") else {}
     return {
         "targets": dump_targets(),
         "target_lists": dump_target_lists(),
-        "datums": dump_datums(),
-        "data_products": dump_data_products(),
+        "datums": dump_datums(chosen),
+        "data_products": dump_data_products(chosen),
         "counts": counts,
     }
 
@@ -112,7 +114,7 @@ def dump_target_lists():
     return {name: sorted(members) for name, members in sorted(names.items())}
 
 
-def dump_datums():
+def dump_datums(chosen):
     return [
         {
             "model": model.__name__,
@@ -127,14 +129,14 @@ def dump_datums():
             "value": fields_of(datum, leave_out=ENVELOPE) if TYPED else datum.value,
         }
         for model in DATUM_MODELS
-        for datum in model.objects.select_related("target", "data_product").order_by("pk")
+        for datum in model.objects.filter(**chosen).select_related("target", "data_product").order_by("pk")
     ]
 
 
-def dump_data_products():
+def dump_data_products(chosen):
     made = Counter()
     for model in DATUM_MODELS:
-        made.update(model.objects.exclude(data_product=None).values_list("data_product_id", flat=True))
+        made.update(model.objects.filter(**chosen).exclude(data_product=None).values_list("data_product_id", flat=True))
     return [
         {
             "pk": product.pk,
@@ -146,7 +148,7 @@ def dump_data_products():
             **digest(product),
             "datums": made[product.pk],
         }
-        for product in data.DataProduct.objects.select_related("target").order_by("pk")
+        for product in data.DataProduct.objects.filter(**chosen).select_related("target").order_by("pk")
     ]
 
 

@@ -9,10 +9,10 @@ from playwright.sync_api import Browser, expect
 from bridge.codecs.record import Record
 from bridge.events import TargetShared
 from bridge.kafka.connection import connect_settings
-from bridge.kafka.publisher import Publisher
 from bridge.settings import StreamEntry
 from tests.support.browser import Window, open_window
 from tests.support.live_page import TOM, Serving, Site, light_curve, target
+from tests.support.publishing import publisher_to
 
 MakeSite = Callable[..., Site]
 HOSTILE = '<img src=x onerror="alert(1)"> \u202egnp.exe \x07\x1b[31m\u200b\u180e\U000e0041 שלום'
@@ -51,7 +51,7 @@ group_id = "group.{name}"
         )
         serving.append(Serving(home, "--http", "127.0.0.1:0", *arguments))
         connection = connect_settings("share-stream", StreamEntry(BASE_URL=url))
-        return Site(serving[-1].url, topic, letters, f"group.{name}", connection, Publisher(connection), serving[-1])
+        return Site(serving[-1].url, topic, letters, f"group.{name}", connection, publisher_to(url), serving[-1])
 
     yield make
     try:

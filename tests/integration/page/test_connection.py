@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
+from bridge.demo.ports import free_port
 from bridge.observe.page.app import make_app
 from bridge.observe.page.server import PageServer
 from bridge.observe.page.state import State
 from bridge.observe.page.streams import Streams
 from tests.support.browser import Window, open_window
 from tests.support.live_page import item
-from tests.support.ports import free_port
 from tests.unit.observe.page.pages import make_state
 from tests.unit.observe.page.seen import consumed, record, shared
 

@@ -11,6 +11,7 @@ from bridge.codecs.dead_letter import open_letters, resolution
 from bridge.codecs.record import ConsumedRecord
 from bridge.consumer.dead_letters import dead_letter
 from bridge.consumer.outcome import refused
+from bridge.demo.ports import free_port
 from bridge.events import TargetShared
 from bridge.health import HttpDoor
 from bridge.kafka.reading import read_to_end
@@ -19,7 +20,6 @@ from bridge.metrics import Metrics
 from tests.integration.page.conftest import MakeSite
 from tests.support.browser import Window, open_window
 from tests.support.live_page import TOM, target
-from tests.support.ports import free_port
 
 
 def card(window: Window, section: str) -> Any:

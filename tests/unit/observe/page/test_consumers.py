@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from bridge.demo.ports import free_port
 from bridge.errors import Halt
 from bridge.health import HttpDoor
 from bridge.metrics import Metrics
 from bridge.observe.page.consumers import ConsumerWatch, Observed
 from bridge.observe.page.scrape import Report, read_report, scrape
-from tests.support.ports import free_port
 
 Places = dict[tuple[str, int], Any]
 NAME = "not-my-tom"

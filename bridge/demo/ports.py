@@ -11,7 +11,7 @@ FIRST, LAST = 15_000, 31_999
 """Below the ports that Linux gives to outgoing connections (32768 and up): one of those may take a port that a server
 comes back to after a restart, and a client that keeps trying a port of that range can even connect to itself."""
 
-_candidates = itertools.count(os.getpid() * 97)  # other test runs begin elsewhere
+_candidates = itertools.count(os.getpid() * 97)  # other processes begin elsewhere
 
 
 def free_port() -> int:
