@@ -4,11 +4,12 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast faults bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
+.PHONY: help setup demo test test-everywhere test-fast faults bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
 
 help:
 	@echo "make demo         two real TOMs, a broker, real objects: ingested, emitted, compared (KEEP=1 leaves it running)"
 	@echo "make test         all tests; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
+	@echo "make test-everywhere  the same, and each with every kind of TOM that it is for (versions, databases): twice as long"
 	@echo "make test-fast    the unit tests"
 	@echo "make faults       the fault suite in full, half an hour: everything killed, frozen, refused (SEED=N does one again)"
 	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (40 minutes)"
@@ -31,6 +32,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-everywhere: setup
+	TOM_BRIDGE_PLACES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit

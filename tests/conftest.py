@@ -12,6 +12,7 @@ from bridge.kafka.embedded import EmbeddedBroker
 from tests.support.browser import BrowserUnavailable, chromium, ensure_chromium
 from tests.support.emitting import Emitters
 from tests.support.kafka import ApacheKafka, KafkaUnavailable, ensure_kafka
+from tests.support.places import pytest_collection_modifyitems, pytest_configure, pytest_report_header  # noqa: F401
 from tests.support.postgres import Postgres, PostgresUnavailable, ensure_postgres
 from tests.support.world import Toms, World
 

@@ -13,7 +13,9 @@ import pytest
 
 from bridge.demo.toms import TOM_VERSIONS
 
-HERE = Path(__file__).parent
+__all__ = ["pytest_collection_modifyitems", "pytest_configure", "pytest_report_header"]
+
+HERE = Path(__file__).parents[1] / "integration"
 VARIABLE = "TOM_BRIDGE_PLACES"
 
 
