@@ -37,9 +37,9 @@ from tests.support.kafka import ApacheKafka
 from tests.support.publishing import publisher_to
 
 FULL = os.environ.get("TOM_BRIDGE_EXPORT") == "full"
-MANY = 1_000_000 if FULL else 200_000
+MANY = 1_000_000 if FULL else 100_000
 """A million take one to three minutes for each format, on two cores."""
-FEW = 50_000
+FEW = 20_000
 PER_EVENT = 1_000
 MOST_MEGABYTES = 300
 MOST_GROWTH_MEGABYTES = 60

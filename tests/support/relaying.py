@@ -28,7 +28,7 @@ from tests.support.world import World, dump
 
 __all__ = [
     "Posting", "Published", "Relay", "TopicEnd", "arrived_once", "datum_rows", "kill_workers", "make_targets", "next_datum",
-    "no_writes", "number", "query", "read_published", "save_datums", "settled", "wait_for",
+    "no_changes", "no_writes", "number", "query", "read_published", "save_datums", "settled", "wait_for",
 ]  # fmt: skip
 
 PATIENCE_SECONDS = 60.0
@@ -36,6 +36,8 @@ _UNSEALED = (
     "SELECT (SELECT count(*) FROM bridge_emitter_change WHERE problem = '')"
     " + (SELECT count(*) FROM bridge_emitter_sharerequest WHERE problem = '')"
 )
+_NO_CHANGES = 20_410
+"""The key of an advisory lock that nothing else takes."""
 _UNPUBLISHED = "SELECT count(*) FROM bridge_emitter_outboxevent WHERE published_at IS NULL AND NOT refused"
 
 
@@ -74,13 +76,35 @@ def no_writes(tom: Tom, table: str) -> Iterator[None]:
         finally:
             connection.close()
         return
+    with _holding(tom, f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE;"):
+        yield
+
+
+@contextmanager
+def no_changes(tom: Tom, table: str) -> Iterator[None]:
+    """Keep everybody from changing rows of a table of PostgreSQL; new ones can be written."""
+    wait = f"PERFORM pg_advisory_xact_lock_shared({_NO_CHANGES}); RETURN NULL;"
+    query(tom, f"CREATE OR REPLACE FUNCTION no_changes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {wait} END$$")
+    query(tom, f"CREATE TRIGGER no_changes BEFORE UPDATE ON {table} EXECUTE FUNCTION no_changes()")
+    try:
+        with _holding(tom, f"SELECT pg_advisory_lock({_NO_CHANGES}) IS NULL;"):
+            yield
+    finally:
+        query(tom, f"DROP TRIGGER no_changes ON {table}")
+
+
+@contextmanager
+def _holding(tom: Tom, sql: str) -> Iterator[None]:
+    """Stay in PostgreSQL with the locks that some statements have taken."""
+    assert tom.database is not None
     command = [str(ensure_postgres(print) / "psql"), "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", tom.database]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
         assert psql.stdin is not None
         assert psql.stdout is not None
-        psql.stdin.write(f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT 'locked';\n")
+        psql.stdin.write(f"{sql} SELECT 'locked';\n")
         psql.stdin.flush()
-        assert psql.stdout.readline() == "locked\n"
+        while (line := psql.stdout.readline()) != "locked\n":
+            assert line, "psql ended"
         yield  # the end of its input is psql's end
 
 
