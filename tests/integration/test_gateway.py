@@ -20,6 +20,7 @@ from bridge.cli import app
 from bridge.codecs.record import header
 from bridge.demo.toms import Tom, create_tom
 from tests.support.gatekeeping import KEY, OTHER_KEY, RunningGateway, running_gateway, tom_with_tom_hermes
+from tests.support.inside import Inside
 from tests.support.kafka import ApacheKafka
 from tests.support.world import Toms, dump, seed, unique
 
@@ -62,15 +63,17 @@ def tom2(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) -> I
         cheap_passwords=True,
     )
     tom.start()
-    yield tom
+    with Inside(tom):
+        yield tom
     tom.stop()
 
 
 @pytest.fixture(scope="module")
-def tom3(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) -> Tom:
+def tom3(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tom]:
     """TOM Toolkit 3.1.0 with tom_hermes; it is only asked by scripts."""
     home = tmp_path_factory.mktemp("tom3")
-    return tom_with_tom_hermes(home, name=TOM_NAME, base_url=gateway.url, topic=TOPICS[0])
+    with Inside(tom_with_tom_hermes(home, name=TOM_NAME, base_url=gateway.url, topic=TOPICS[0])) as tom:
+        yield tom
 
 
 def use(tom: Tom, action: str, **more: Any) -> Any:

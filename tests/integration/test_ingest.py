@@ -8,6 +8,7 @@ import pytest
 from bridge.demo.ports import free_port
 from bridge.demo.toms import TOM_VERSIONS, Tom, create_tom
 from tests.support.ingest import Ingest, Refused, TomFailed
+from tests.support.inside import Inside
 from tests.support.pages import Feedback, Page
 from tests.support.world import dump, target_of, unique
 
@@ -31,7 +32,8 @@ def tom(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         cheap_passwords=True,
     )
     made.start()
-    yield made
+    with Inside(made):
+        yield made
     made.kill()
 
 

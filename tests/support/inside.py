@@ -12,7 +12,7 @@ __all__ = ["Inside"]
 SERVER = Path(__file__).with_name("scripts") / "serve_scripts.py"
 
 
-MOST_OPEN = 5
+MOST_OPEN = 8
 """So many processes stay at a time; each has 200 MB."""
 _open: "list[Inside]" = []
 _order = threading.Lock()
