@@ -25,10 +25,8 @@ EachFile = Callable[[Iterable[BackfillFile], Callable[[BackfillFile], None]], No
 
 MOST_REFUSALS = 3
 """After so many files that the TOM refused, with none taken in between, it is sent no more: each costs time, and disk there."""
-FIRST_SAMPLE = 200
-"""Rows that are looked at of the first file with some columns."""
 SAMPLE = 50
-"""Of a later one with the same columns, after the TOM made of an earlier one what was in it."""
+"""Rows that are looked at of a file with such columns as an earlier one had, of which the TOM made what was in it."""
 BELIEVED_SECONDS = 30.0
 """For so long what was read of a target is believed if it has as many rows as it should: long curves come as several events."""
 MOST_KEPT = 10_000
@@ -317,15 +315,19 @@ class BackfillWriter:
         """Return the numbers of a file's datums that are among the rows the TOM made of it, and how many of those are none."""
         dialect = dialect_of(self._session.dialect)
         number, kind = len(file.requests), (dialect, file.columns)
-        count, some = self._stored(product, SAMPLE if kind in self._proven else FIRST_SAMPLE)
-        if count == number and recognised(file, some, dialect=dialect)[1] == 0:
-            self._proven.add(kind)
-            return set(file.requests), 0
+        if kind in self._proven:
+            count, some = self._stored(product, SAMPLE)
+            if count == number and recognised(file, some, dialect=dialect)[1] == 0:
+                return set(file.requests), 0
         count, rows = self._stored(product)
         if count < number and not self._session.prove():
             count, rows = self._stored(product)
-        self._proven.clear()
-        return recognised(file, rows, dialect=dialect)
+        found, others = recognised(file, rows, dialect=dialect)
+        if len(found) == count == number:
+            self._proven.add(kind)
+        else:
+            self._proven.clear()
+        return found, others
 
     def _stored(self, product: int, most: int = 10_000_000) -> tuple[int, list[dict[str, Any]]]:
         """Return how many rows the TOM made of a file, and so many of them."""
