@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo         two real TOMs, a broker, real objects: ingested, emitted, compared (KEEP=1 leaves it running)"
-	@echo "make test         all tests; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
+	@echo "make test         the tests, each with one kind of TOM; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
 	@echo "make test-everywhere  the same, and each with every kind of TOM that it is for (versions, databases): twice as long"
 	@echo "make test-fast    the unit tests"
 	@echo "make faults       the fault suite in full, half an hour: everything killed, frozen, refused (SEED=N does one again)"

@@ -253,7 +253,7 @@ class Subscription:
             if self._partings == partings:
                 self._hold(messages)
             else:
-                self._begin_anew()
+                self._begin_anew(messages)
         except KafkaException as error:
             raise translate_error(error, self._connection, f"reading {', '.join(self._topics)}") from error
         self._raise_failure()
@@ -264,12 +264,12 @@ class Subscription:
             self._away_since = None
         self._stall.gave({place_of(message) for message in messages}, self._served_at)
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, messages: Sequence[Message]) -> None:
         """Go on, in all that are ours, behind what was given out: records came in the midst of which partitions went."""
-        self._ahead.clear()
-        if self._next:  # else all went, and none came back yet
+        self._ahead = deque(message for message in (*self._ahead, *messages) if _is_failure(message))
+        if self._ends:  # else all went, and none came back yet
             # Not seek(): librdkafka refuses it for a partition that it has not begun to fetch yet.
-            self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
+            self._consumer.assign([TopicPartition(*place, self._next[place]) for place in self._ends])
 
     def _drop(self, places: Collection[Partition]) -> None:
         self._ahead = deque(message for message in self._ahead if place_of(message) not in places)
@@ -387,6 +387,12 @@ class Subscription:
             self._next.pop(place, None)
             self._stall.leave(place)
             self._paused.discard(place)
+
+
+def _is_failure(message: Message) -> bool:
+    """Whether it is no record but an error, and not that of having come to a partition's end."""
+    error = message.error()
+    return error is not None and error.code() != KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
 _NO_LONGER_A_MEMBER = {

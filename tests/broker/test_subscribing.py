@@ -297,11 +297,20 @@ def test_what_was_taken_ahead_of_its_turn_goes_with_its_partition(
 
 
 class Interrupted:
-    """The client, but as it takes records its partitions go, and come back: nobody can tell which records are from before."""
+    """The client, but as it takes records its partitions go, and come back: nobody can tell which records are from before.
 
-    def __init__(self, subscription: Subscription) -> None:
+    Parameters
+    ----------
+    subscription
+        Whose client it is.
+    late
+        Whether those that it takes are fetched after the partitions came back.
+    """
+
+    def __init__(self, subscription: Subscription, *, late: bool) -> None:
         self._subscription = subscription
         self._client = subscription._consumer
+        self._late = late
         self.times = 1
 
     def __getattr__(self, name: str) -> Any:
@@ -314,15 +323,19 @@ class Interrupted:
             partitions = [TopicPartition(*place) for place in self._subscription.assigned]
             self._subscription._revoked(self._client, partitions)
             self._subscription._assigned(self._client, partitions)
+            if self._late:
+                taken = (self._client.consume(1, 5.0) for _ in range(10))  # some are partitions' ends
+                messages = next(some for some in taken if any(message.error() is None for message in some))
         return messages
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["fetched-before", "fetched-after"])
 def test_records_in_the_midst_of_which_partitions_went_are_asked_for_again(
-    publisher: Publisher, topic: str, subscribe: Subscribe
+    publisher: Publisher, topic: str, subscribe: Subscribe, late: bool
 ) -> None:
     publisher.publish(topic, numbered(300, key="one target"))
     subscription = subscribe()
-    interrupted: Any = Interrupted(subscription)
+    interrupted: Any = Interrupted(subscription, late=late)
     subscription._consumer = interrupted
     found = read(subscription, 300)
 

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 
 
 crosswise = pytest.mark.parametrize(("version", "on_postgres"), [(TWO, False), (THREE, True)], ids=["2-sqlite", "3-postgresql"])
-"""Each version and each database once; what differs by both is tested everywhere."""
+"""Each version with one database; what differs by both is tested everywhere."""
 
 
 @everywhere

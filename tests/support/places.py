@@ -6,7 +6,7 @@
 import os
 import random
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,13 @@ from bridge.demo.toms import TOM_VERSIONS
 
 __all__ = ["pytest_collection_modifyitems", "pytest_configure", "pytest_report_header"]
 
-HERE = Path(__file__).parents[1] / "integration"
+INTEGRATION = Path(__file__).parents[1] / "integration"
 VARIABLE = "TOM_BRIDGE_PLACES"
 
 
 def pytest_configure() -> None:
     # Before the workers of pytest-xdist begin, which have to choose the same.
-    os.environ.setdefault(VARIABLE, str(random.SystemRandom().randrange(1_000_000)))
+    os.environ[VARIABLE] = os.environ.get(VARIABLE) or str(random.SystemRandom().randrange(1_000_000))
 
 
 def pytest_report_header() -> str:
@@ -30,33 +30,35 @@ def pytest_report_header() -> str:
     return f"integration tests: {what}"
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and the like have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = os.environ[VARIABLE]
     if chosen == "all":
         return
-    here = (item for item in items if isinstance(item, pytest.Function) and HERE in item.path.parents)
+    here = (item for item in items if isinstance(item, pytest.Function) and INTEGRATION in item.path.parents)
     left_out = set[pytest.Item]()
-    for places in _alternatives(item for item in here if hasattr(item, "callspec")):
-        first = min(item.nodeid for alternative in places.values() for item in alternative)
+    for choice, places in _alternatives(item for item in here if hasattr(item, "callspec")).items():
+        first = choice if isinstance(choice, str) else min(item.nodeid for several in places.values() for item in several)
         kept = random.Random(f"{chosen} {first}").choice(sorted(places))
         left_out.update(item for place in places.keys() - {kept} for item in places[place])
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
 
 
-def _alternatives(items: Iterable[pytest.Function]) -> Iterable[dict[str, list[pytest.Function]]]:
+def _alternatives(items: Iterable[pytest.Function]) -> dict[str | tuple[str, int], dict[str, list[pytest.Function]]]:
     """Return, for each choice of a kind of TOM, the tests with each.
 
-    Where the file's fixture has the kinds, it is one choice for the file as a whole: what its tests share is made once.
+    Where the file's fixture has the kinds, it is one choice for the file as a whole, by its name: what its tests share is made
+    once. Else it is one for each test and what else it is given.
     """
-    found = defaultdict[Hashable, dict[str, list[pytest.Function]]](dict)
+    found = defaultdict[str | tuple[str, int], dict[str, list[pytest.Function]]](dict)
     others_of = defaultdict[str, list[dict[str, object]]](list)
     for item in items:
         test, values = item.nodeid.partition("[")[0], item.callspec.params
         own = {name for mark in item.iter_markers("parametrize") for name in _names(mark.args[0])}
         shared = {name for name in values.keys() - own if _is_kind(values[name])}
         kinds = shared or {"version", "on_postgres"} & values.keys()
-        choice: Hashable = item.path
+        choice: str | tuple[str, int] = test.partition("::")[0]
         if not shared:
             others = {name: value for name, value in values.items() if name not in kinds}
             if others not in others_of[test]:
@@ -64,7 +66,7 @@ def _alternatives(items: Iterable[pytest.Function]) -> Iterable[dict[str, list[p
             choice = test, others_of[test].index(others)
         place = str([(name, str(values[name])) for name in sorted(kinds)])
         found[choice].setdefault(place, []).append(item)
-    return found.values()
+    return found
 
 
 def _names(names: str | Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Publishing to a broker that many tests share."""
+"""Publishing to the brokers of tests."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ __all__ = ["publisher_to"]
 
 @cache
 def publisher_to(url: str) -> Publisher:
-    """Return the one publisher to a broker that lets everybody in: a new one takes half a second to begin.
+    """Return this process's one publisher to a broker that lets everybody in: a new one takes half a second to begin.
 
     Parameters
     ----------

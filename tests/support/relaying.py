@@ -84,13 +84,14 @@ def no_writes(tom: Tom, table: str) -> Iterator[None]:
 def no_changes(tom: Tom, table: str) -> Iterator[None]:
     """Keep everybody from changing rows of a table of PostgreSQL; new ones can be written."""
     wait = f"PERFORM pg_advisory_xact_lock_shared({_NO_CHANGES}); RETURN NULL;"
-    query(tom, f"CREATE OR REPLACE FUNCTION no_changes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {wait} END$$")
+    query(tom, f"CREATE FUNCTION no_changes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {wait} END$$")
     query(tom, f"CREATE TRIGGER no_changes BEFORE UPDATE ON {table} EXECUTE FUNCTION no_changes()")
     try:
         with _holding(tom, f"SELECT pg_advisory_lock({_NO_CHANGES}) IS NULL;"):
             yield
     finally:
         query(tom, f"DROP TRIGGER no_changes ON {table}")
+        query(tom, "DROP FUNCTION no_changes")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Tell everything in a TOM that sharing concerns, in one shape for 2.x and 3.x: run inside a TOM by `Tom.run_script`.
 
-The payload is null, ``{"only_counts": true}`` for the table sizes alone, or ``{"target": name}`` for the datums and data
-products of that target alone. The result:
+The payload is null, ``{"only_counts": true}`` for the table sizes alone, or ``{"target": name}`` to have of datums and
+data products those of that target alone. The result:
 
 targets        every field of the model (floats exact, times ISO), and aliases, extras, lists, groups and owners
                (names of who has the view permission on the object)
@@ -136,7 +136,7 @@ def dump_datums(chosen):
 def dump_data_products(chosen):
     made = Counter()
     for model in DATUM_MODELS:
-        made.update(model.objects.filter(**chosen).exclude(data_product=None).values_list("data_product_id", flat=True))
+        made.update(model.objects.exclude(data_product=None).values_list("data_product_id", flat=True))
     return [
         {
             "pk": product.pk,

@@ -53,4 +53,4 @@ def test_the_page_ends_soon_though_the_broker_is_away_and_many_look(
             code = site.serving.stop()
             seconds = time.monotonic() - began
 
-    assert (code, seconds < 8.0) == (0, True), (seconds, site.serving.log)
+    assert (code, seconds < 4.5) == (0, True), (seconds, site.serving.log)
