@@ -4,15 +4,16 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-everywhere test-fast faults bench bench-quick lint format types schemas schemas-check dockerfile-lint check clean
+.PHONY: help setup demo test test-everywhere test-fast faults bench bench-quick
+.PHONY: lint format types schemas schemas-check dockerfile-lint check clean
 
 help:
 	@echo "make demo         two real TOMs, a broker, real objects: ingested, emitted, compared (KEEP=1 leaves it running)"
-	@echo "make test         the tests, each with one kind of TOM; those that need Apache Kafka, PostgreSQL or Chromium say so where they can't be had"
-	@echo "make test-everywhere  the same, and each with every kind of TOM that it is for (versions, databases): twice as long"
+	@echo "make test         all tests, each with one kind of TOM; they say so where Kafka, PostgreSQL or Chromium can't be had"
+	@echo "make test-everywhere  the same with every kind of TOM (version, database) that a test is for: twice as long"
 	@echo "make test-fast    the unit tests"
 	@echo "make faults       the fault suite in full, half an hour: everything killed, frozen, refused (SEED=N does one again)"
-	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (40 minutes)"
+	@echo "make bench        what things cost, on real TOMs and brokers: a table, and build/bench.json (an hour)"
 	@echo "make check        lint, types, schemas and all tests, as CI runs them"
 	@echo "make schemas      write schemas/ anew from the models"
 	@echo "make clean        remove the environment and caches of this folder"

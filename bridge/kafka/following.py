@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from bridge.codecs.record import ConsumedRecord
 from bridge.errors import BridgeError, Misconfigured, Retryable
 from bridge.kafka.connection import PASSING, Connection, LastError, open_client, translate_error
-from bridge.kafka.messages import consumed_record
+from bridge.kafka.messages import consumed_record, is_end, place_of
 from bridge.ledger import Partition
 
 __all__ = ["Following"]
@@ -216,14 +216,14 @@ class Following:
     # --- what comes
 
     def _take(self, message: Message) -> ConsumedRecord | None:
-        place = (message.topic() or "", message.partition() or 0)
+        place = place_of(message)
         error = message.error()
         if error is None:
             record = consumed_record(message)
             self._got(place, record.next_offset)
             return record if record.timestamp_ms >= self._not_before else None
         code = error.code()
-        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        if is_end(error):
             self._got(place, max(self._next.get(place, 0), message.offset() or 0))
         elif code in _EXPIRED and place in self._next:
             self._start_anew(place)

@@ -3,12 +3,12 @@
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
 from bridge.codecs.record import ConsumedRecord, Headers, Record
 from bridge.ledger import Partition
 
-__all__ = ["consumed_record", "place_of"]
+__all__ = ["consumed_record", "is_end", "place_of"]
 
 UNREADABLE = (("tom_bridge_unreadable_headers", b"a header's name is not UTF-8"),)
 
@@ -21,6 +21,11 @@ call from ``operator`` is always checked."""
 def place_of(message: Message) -> Partition:
     """Return the partition that a message is from."""
     return message.topic() or "", message.partition() or 0
+
+
+def is_end(error: KafkaError) -> bool:
+    """Whether an error in a record's place says no more than that the client has come to a partition's end."""
+    return error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
 def consumed_record(message: Message) -> ConsumedRecord:

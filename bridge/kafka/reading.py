@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from bridge.codecs.record import ConsumedRecord
 from bridge.errors import Misconfigured, Retryable
 from bridge.kafka.connection import Connection, LastError, open_client, translate_error
-from bridge.kafka.messages import consumed_record
+from bridge.kafka.messages import consumed_record, is_end
 
 __all__ = ["read_to_end"]
 
@@ -70,7 +70,7 @@ def _records(consumer: Consumer, connection: Connection, topic: str, ends: dict[
         if error is not None:
             if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 continue  # librdkafka looks for the group's coordinator though nothing joins it; reading needs no right on it
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            if not is_end(error):
                 raise translate_error(error, connection, f"reading {topic}")
             ends.pop(partition, None)
             continue

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from bridge.codecs.record import ConsumedRecord
 from bridge.errors import Misconfigured, Retryable
 from bridge.kafka.connection import FETCHING, PASSING, Connection, LastError, open_client, translate_error
-from bridge.kafka.messages import consumed_record, place_of
+from bridge.kafka.messages import consumed_record, is_end, place_of
 from bridge.kafka.offsets import first_offset
 from bridge.kafka.stall import STALL_SECONDS, StallWatch
 from bridge.ledger import Partition
@@ -266,7 +266,8 @@ class Subscription:
 
     def _begin_anew(self, messages: Sequence[Message]) -> None:
         """Go on, in all that are ours, behind what was given out: records came in the midst of which partitions went."""
-        self._ahead = deque(message for message in (*self._ahead, *messages) if _is_failure(message))
+        held = (*self._ahead, *messages)
+        self._ahead = deque(message for message in held if (error := message.error()) is not None and not is_end(error))
         if self._ends:  # else all went, and none came back yet
             # Not seek(): librdkafka refuses it for a partition that it has not begun to fetch yet.
             self._consumer.assign([TopicPartition(*place, self._next[place]) for place in self._ends])
@@ -281,7 +282,7 @@ class Subscription:
             raise failure
 
     def _note(self, error: KafkaError, message: Message) -> None:
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        if is_end(error):
             place = place_of(message)
             self._next[place] = max(self._next.get(place, 0), message.offset() or 0)
             self._away_since = None
@@ -387,12 +388,6 @@ class Subscription:
             self._next.pop(place, None)
             self._stall.leave(place)
             self._paused.discard(place)
-
-
-def _is_failure(message: Message) -> bool:
-    """Whether it is no record but an error, and not that of having come to a partition's end."""
-    error = message.error()
-    return error is not None and error.code() != KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
 _NO_LONGER_A_MEMBER = {

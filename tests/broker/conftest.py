@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from bridge.kafka.publisher import Publisher
 from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
 from tests.support.publishing import publisher_to
+from tests.support.waiting import wait_for
 
 TOPIC = "tom.shares"
 
@@ -87,3 +89,7 @@ def read(subscription: Subscription, count: int, seconds: float = 20.0) -> list[
 
 def values(records: list[ConsumedRecord]) -> list[int]:
     return sorted(int(consumed.record.value or b"") for consumed in records)
+
+
+until = partial(wait_for, what="it comes about", seconds=30.0, every=0.05)
+"""Wait until a condition is true."""

@@ -2,19 +2,17 @@
 
 import threading
 import time
-from typing import Any
 
 import pytest
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import TopicPartition
 
-from bridge.codecs.record import ConsumedRecord
 from bridge.demo.ports import free_port
 from bridge.errors import Halt, Retryable
 from bridge.kafka.connection import connect_settings
 from bridge.kafka.publisher import Publisher
-from bridge.kafka.subscription import SERVE_SECONDS, Subscription
+from bridge.kafka.subscription import Subscription
 from bridge.settings import StreamEntry
-from tests.broker.conftest import Subscribe, numbered, read, values
+from tests.broker.conftest import Subscribe, numbered, read, until, values
 
 
 def test_who_commits_nothing_gets_everything_again(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
@@ -74,10 +72,10 @@ def test_two_members_of_a_group_share_the_partitions_and_together_read_everythin
     for thread in threads:
         thread.start()
     try:
-        _until(lambda: len(one.assigned) == len(other.assigned) == 2)
+        until(lambda: len(one.assigned) == len(other.assigned) == 2)
         assert not set(one.assigned) & set(other.assigned)
         publisher.publish(topic, numbered(40))
-        _until(lambda: len(found[0]) + len(found[1]) >= 40)
+        until(lambda: len(found[0]) + len(found[1]) >= 40)
     finally:
         stop.set()
         for thread in threads:
@@ -86,14 +84,6 @@ def test_two_members_of_a_group_share_the_partitions_and_together_read_everythin
     assert sorted(found[0] + found[1]) == list(range(40))
     assert found[0]
     assert found[1]
-
-
-def _until(condition: object, seconds: float = 30.0) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)
 
 
 def test_partitions_are_announced_before_they_are_taken_away(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
@@ -123,7 +113,7 @@ def test_what_is_committed_as_partitions_go_counts(publisher: Publisher, topic: 
 
 def test_what_is_raised_as_partitions_go_is_raised_by_poll(publisher: Publisher, topic: str, subscribe: Subscribe) -> None:
     subscription = subscribe()
-    _until(lambda: subscription.poll(0.1) is None and subscription.is_member)
+    until(lambda: subscription.poll(0.1) is None and subscription.is_member)
 
     def refuse(_partitions: object) -> None:
         raise Halt("tom_login", "refused")
@@ -131,7 +121,7 @@ def test_what_is_raised_as_partitions_go_is_raised_by_poll(publisher: Publisher,
     subscription.on_revoke = refuse
     subscription.rejoin()
     with pytest.raises(Halt):
-        _until(lambda: subscription.poll(0.1) is not None)
+        until(lambda: subscription.poll(0.1) is not None)
 
 
 def test_commits_of_several_partitions_go_together_and_each_goes_on_from_its_own(
@@ -194,7 +184,7 @@ def test_an_empty_topic_is_drained_once_its_partitions_are_known(subscribe: Subs
     subscription = subscribe()
 
     assert not subscription.drained
-    _until(lambda: subscription.poll(0.1) is None and subscription.drained)
+    until(lambda: subscription.poll(0.1) is None and subscription.drained)
     assert len(subscription.assigned) == 4
 
 
@@ -207,7 +197,7 @@ def test_a_member_is_not_drained_while_partitions_are_shared_out_anew(
     first = read(one, 1)
     other = subscribe()
     called_drained: list[bool] = []
-    other_joins = threading.Thread(target=lambda: _until(lambda: other.poll(0.1) is None and bool(other.assigned)))
+    other_joins = threading.Thread(target=lambda: until(lambda: other.poll(0.1) is None and bool(other.assigned)))
     other_joins.start()
     end = time.monotonic() + 30
     while not len(other.assigned) == len(one.assigned) == 2 and time.monotonic() < end:
@@ -226,7 +216,7 @@ def test_latest_begins_behind_what_is_there_and_passes_over_nothing_after(
     """What is published while a new consumer is down, before its first commit, is not passed over either."""
     publisher.publish(topic, numbered(10))
     first = subscribe(start="latest")
-    _until(lambda: first.poll(0.1) is None and bool(first.assigned))
+    until(lambda: first.poll(0.1) is None and bool(first.assigned))
     first.close()
     publisher.publish(topic, numbered(14)[10:])
 
@@ -259,90 +249,6 @@ def test_who_rests_and_takes_by_turns_has_everything_once(publisher: Publisher, 
     assert values(found) == list(range(30))
 
 
-def read_ahead(subscription: Subscription) -> list[ConsumedRecord]:
-    """Read until the client has given more than was asked for; return what was."""
-    found: list[ConsumedRecord] = []
-    _until(lambda: found.extend(read(subscription, 1)) or len(subscription._ahead) > 5)
-    return found
-
-
-def test_records_that_were_taken_ahead_of_their_turn_are_given_out_in_order_and_once(
-    publisher: Publisher, topic: str, subscribe: Subscribe
-) -> None:
-    publisher.publish(topic, numbered(300, key="one target"))
-    subscription = subscribe()
-    found = read_ahead(subscription)
-    while len(found) < 300:
-        subscription.rest(0.0)
-        found += read(subscription, min(60, 300 - len(found)))
-
-    assert [int(record.record.value or b"") for record in found] == list(range(300))
-    assert read(subscription, 1, seconds=0.5) == []
-
-
-def test_what_was_taken_ahead_of_its_turn_goes_with_its_partition(
-    publisher: Publisher, topic: str, subscribe: Subscribe
-) -> None:
-    """Who gave it out after that would have it committed, past what the next owner has to do."""
-    publisher.publish(topic, numbered(300, key="one target"))
-    gone: list[tuple[str, int]] = []
-    subscription = subscribe(on_revoke=gone.extend)
-    found = read_ahead(subscription)
-    subscription.commit({(topic, found[0].partition): 1})
-    subscription.rejoin()
-    _until(lambda: subscription.rest(0.05) or gone)
-
-    assert not subscription._ahead
-    assert [record.offset for record in read(subscription, 299)] == list(range(1, 300))
-
-
-class Interrupted:
-    """The client, but as it takes records its partitions go, and come back: nobody can tell which records are from before.
-
-    Parameters
-    ----------
-    subscription
-        Whose client it is.
-    late
-        Whether those that it takes are fetched after the partitions came back.
-    """
-
-    def __init__(self, subscription: Subscription, *, late: bool) -> None:
-        self._subscription = subscription
-        self._client = subscription._consumer
-        self._late = late
-        self.times = 1
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def consume(self, most: int, timeout: float) -> list[Message]:
-        messages = self._client.consume(most, timeout)
-        if messages and self.times:
-            self.times -= 1
-            partitions = [TopicPartition(*place) for place in self._subscription.assigned]
-            self._subscription._revoked(self._client, partitions)
-            self._subscription._assigned(self._client, partitions)
-            if self._late:
-                taken = (self._client.consume(1, 5.0) for _ in range(10))  # some are partitions' ends
-                messages = next(some for some in taken if any(message.error() is None for message in some))
-        return messages
-
-
-@pytest.mark.parametrize("late", [False, True], ids=["fetched-before", "fetched-after"])
-def test_records_in_the_midst_of_which_partitions_went_are_asked_for_again(
-    publisher: Publisher, topic: str, subscribe: Subscribe, late: bool
-) -> None:
-    publisher.publish(topic, numbered(300, key="one target"))
-    subscription = subscribe()
-    interrupted: Any = Interrupted(subscription, late=late)
-    subscription._consumer = interrupted
-    found = read(subscription, 300)
-
-    assert interrupted.times == 0
-    assert [record.offset for record in found] == list(range(300))
-
-
 def test_who_rests_as_its_partitions_go_goes_on_when_they_are_back(
     publisher: Publisher, topic: str, subscribe: Subscribe
 ) -> None:
@@ -352,30 +258,9 @@ def test_who_rests_as_its_partitions_go_goes_on_when_they_are_back(
     read(subscription, 10)
     subscription.rest(0.1)
     subscription.rejoin()
-    _until(lambda: subscription.rest(0.05) or gone)
+    until(lambda: subscription.rest(0.05) or gone)
 
     assert values(read(subscription, 10)) == list(range(10))
-
-
-def test_rebalances_are_served_though_records_wait_that_were_taken_ahead_of_their_turn(
-    publisher: Publisher, topic: str, subscribe: Subscribe
-) -> None:
-    """A slow destination takes long for those; the other members must not wait for it."""
-    publisher.publish(topic, numbered(300, key="one target"))
-    gone: list[tuple[str, int]] = []
-    subscription = subscribe(on_revoke=gone.extend)
-    read_ahead(subscription)
-    subscription.rejoin()
-    waiting: list[int] = []
-
-    def poll_slowly() -> bool:
-        waiting.append(len(subscription._ahead))
-        subscription.poll(0.0)
-        time.sleep(SERVE_SECONDS)
-        return bool(gone)
-
-    _until(poll_slowly)
-    assert min(waiting) > 0
 
 
 def test_a_rest_returns_in_time(subscribe: Subscribe) -> None:

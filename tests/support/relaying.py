@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -22,6 +23,7 @@ from confluent_kafka import Consumer, TopicPartition
 from bridge.codecs.native import decode
 from bridge.demo.toms import Tom
 from bridge.events import DataProductShared, ReducedDatumsShared, ShareEvent, TargetShared
+from tests.support import waiting
 from tests.support.ingest import Ingest, Refused, TomFailed
 from tests.support.postgres import ensure_postgres
 from tests.support.world import World, dump
@@ -41,12 +43,8 @@ _NO_CHANGES = 20_410
 _UNPUBLISHED = "SELECT count(*) FROM bridge_emitter_outboxevent WHERE published_at IS NULL AND NOT refused"
 
 
-def wait_for(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE_SECONDS, every: float = 0.05) -> None:
-    """Wait until a condition is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(every)
+wait_for = partial(waiting.wait_for, seconds=PATIENCE_SECONDS, every=0.05)
+"""Wait until a condition is true."""
 
 
 def query(tom: Tom, sql: str) -> list[tuple[str, ...]]:
@@ -100,8 +98,7 @@ def _holding(tom: Tom, sql: str) -> Iterator[None]:
     assert tom.database is not None
     command = [str(ensure_postgres(print) / "psql"), "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", tom.database]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
-        assert psql.stdin is not None
-        assert psql.stdout is not None
+        assert psql.stdin is not None and psql.stdout is not None  # noqa: PT018  both are pipes
         psql.stdin.write(f"{sql} SELECT 'locked';\n")
         psql.stdin.flush()
         while (line := psql.stdout.readline()) != "locked\n":
